@@ -1,0 +1,3 @@
+module github.com/moult-ota/moult
+
+go 1.26
