@@ -1,0 +1,64 @@
+# The one door for commands. CI calls `make test` and nothing else.
+
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+LDFLAGS    = -s -w -X github.com/moult-ota/moult/internal/version.Version=$(VERSION)
+BUILD      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+DEVICES   ?= 30
+SEED      ?= 1
+FUZZTIME  ?= 60s
+ARCHES     = amd64 arm64 arm mipsle riscv64
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test race fuzz bench lint golden size release need clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build the programs into bin/
+	$(BUILD) -o bin/ ./cmd/...
+
+demo: ## update a fleet of virtual devices, visibly (DEVICES=30 SEED=1)
+	@$(BUILD) -o bin/ ./cmd/moult
+	@./bin/moult demo --devices $(DEVICES) --seed $(SEED)
+
+test: need lint ## everything that must hold; installs what it needs
+	$(GO) test -timeout 9m ./...
+	@$(MAKE) --no-print-directory size
+
+race: need ## the tests under the race detector
+	$(GO) test -race -timeout 30m ./...
+
+fuzz: ## every fuzz target in turn (FUZZTIME=60s each)
+	@test/fuzz.sh $(FUZZTIME)
+
+bench: need ## performance as ratios, side by side in one run
+	@test/bench/run.sh
+
+lint: ## gofmt, go vet, staticcheck
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$bad" || { echo "gofmt would change: $$bad"; exit 1; }
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+
+golden: ## rewrite golden files and the committed API description
+	$(GO) test ./... -run 'Golden|OpenAPI|Generated' -args -update
+
+size: ## build the agent for every architecture and check the budget
+	@test/size.sh "$(GO)" '$(LDFLAGS)' $(ARCHES)
+
+release: ## static programs for every architecture, with checksums, in dist/
+	@for arch in $(ARCHES); do \
+		echo "linux/$$arch"; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult-agent || exit 1; \
+	done
+	@for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult || exit 1; \
+	done
+	@cd dist && sha256sum linux-*/* > SHA256SUMS && cat SHA256SUMS
+
+need: ## install what the tests need from Debian, or name it
+	@test/need.sh mender-artifact:mender-artifact openssl:openssl initdb:postgresql mke2fs:e2fsprogs
+
+clean: ## remove what was built
+	rm -rf bin dist .cache

@@ -1,0 +1,273 @@
+package moult_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// This file keeps the rules of the house that the compiler does not know.
+// It reads every source file itself, so that the test cache sees them.
+
+const module = "github.com/moult-ota/moult"
+
+// A place says where a package tree stands: its floor, its side of the wire
+// ("" is shared, "both" may see either), and whether it is pure: no
+// goroutine, no clock, no log, no socket.
+type place struct {
+	floor int
+	side  string
+	pure  bool
+}
+
+// places is the house. Every package tree has a line; an unlisted one fails.
+// The longest listed prefix wins. ARCHITECTURE.md draws it.
+var places = map[string]place{
+	"artifact": {0, "", true},
+
+	"internal/device":     {1, "", true},
+	"internal/inventory":  {1, "", true},
+	"internal/deployment": {1, "", true},
+	"internal/fleet":      {1, "", true},
+	"internal/wire":       {1, "", true},
+	"internal/version":    {1, "", true},
+	"internal/atomicfile": {1, "", true},
+	"internal/slot":       {1, "device", true},
+
+	"internal/store":      {2, "server", false},
+	"internal/blob":       {2, "server", false},
+	"internal/api/client": {2, "server", false},
+	"internal/boot":       {2, "device", true},
+	"internal/update":     {2, "device", true},
+	"internal/install":    {2, "device", false},
+	"internal/link":       {2, "device", false},
+
+	"internal/control":         {3, "server", false},
+	"internal/auth":            {3, "server", false},
+	"internal/frontend/mender": {3, "server", false},
+	"internal/store/sqlite":    {3, "server", false},
+	"internal/store/postgres":  {3, "server", false},
+	"internal/blob/disk":       {3, "server", false},
+	"internal/boot/register":   {3, "device", false},
+	"internal/install/rootfs":  {3, "device", false},
+	"internal/install/module":  {3, "device", false},
+	"internal/link/httplink":   {3, "device", false},
+
+	"internal/api": {4, "server", false},
+
+	"internal/server": {5, "server", false},
+	"internal/agent":  {5, "device", false},
+
+	"internal/cli":    {6, "both", false},
+	"internal/sim":    {6, "both", false},
+	"cmd/moult":       {7, "both", false},
+	"cmd/moult-agent": {7, "device", false},
+	"test":            {8, "both", false},
+
+	// Suites and fakes stand beside what they test and see it all.
+	"internal/fleet/fleettest":       {4, "both", false},
+	"internal/store/storetest":       {4, "server", false},
+	"internal/blob/blobtest":         {4, "server", false},
+	"internal/frontend/frontendtest": {4, "server", false},
+	"internal/boot/boottest":         {4, "device", false},
+	"internal/agent/agenttest":       {6, "both", false},
+}
+
+// codecs are the third-party modules that floors 0 to 2 may use; each is
+// argued in docs/dependencies.md.
+var codecs = map[string][]string{
+	"artifact": {
+		"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd",
+		"github.com/klauspost/pgzip", "github.com/ulikunitz/xz",
+	},
+	"internal/store": {"github.com/google/uuid"},
+}
+
+// impure lists the packages that a pure package does not import.
+var impure = map[string]string{
+	"log": "writes a log", "log/slog": "writes a log", "net": "opens a socket", "net/http": "opens a socket",
+	"os/exec": "starts a process", "math/rand": "takes chance as an argument instead",
+}
+
+// started lists the goroutines that pure packages may start, with the reason.
+var started = map[string]string{
+	"artifact": "the writer hashes and compresses side by side; none outlives the call",
+}
+
+// vague names say nothing about what a package holds.
+var vague = []string{"common", "util", "utils", "helper", "helpers", "model", "models", "types", "manager", "misc", "base"}
+
+func TestFloors(t *testing.T) {
+	for file, src := range sources(t) {
+		from, here, ok := placeOf(filepath.ToSlash(filepath.Dir(file)))
+		if !ok {
+			t.Errorf("%s: its folder has no line in rules_test.go", file)
+			continue
+		}
+		for _, spec := range src.Imports {
+			imp, _ := strconv.Unquote(spec.Path.Value)
+			checkImport(t, file, from, here, imp)
+		}
+	}
+}
+
+func checkImport(t *testing.T, file, from string, here place, imp string) {
+	pkg, ours := strings.CutPrefix(imp, module+"/")
+	if !ours {
+		checkForeign(t, file, from, here, imp)
+		return
+	}
+	to, there, ok := placeOf(pkg)
+	switch {
+	case !ok:
+		t.Errorf("%s imports %s, which has no line in rules_test.go", file, pkg)
+	case to == from:
+	case there.floor > here.floor, there.floor == here.floor && here.floor > 1:
+		t.Errorf("%s (floor %d) imports %s (floor %d)", file, here.floor, pkg, there.floor)
+	case there.side != "" && there.side != here.side && here.side != "both":
+		t.Errorf("%s (%s side) imports %s (%s side)", file, here.side, pkg, there.side)
+	}
+}
+
+func checkForeign(t *testing.T, file, from string, here place, imp string) {
+	host, _, _ := strings.Cut(imp, "/")
+	if strings.Contains(host, ".") && here.floor <= 2 && !contains(codecs[from], imp) {
+		t.Errorf("%s imports %s: third-party modules enter at floor 3", file, imp)
+	}
+	if why, bad := impure[imp]; bad && here.pure {
+		t.Errorf("%s imports %s: a pure package %s never", file, imp, why)
+	}
+}
+
+func TestPurePackages(t *testing.T) {
+	for file, src := range sources(t) {
+		from, here, _ := placeOf(filepath.ToSlash(filepath.Dir(file)))
+		if !here.pure {
+			continue
+		}
+		ast.Inspect(src, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				if started[from] == "" {
+					t.Errorf("%s: a pure package starts a goroutine", file)
+				}
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && clock(n.Sel.Name) {
+					t.Errorf("%s: a pure package calls time.%s; take now as an argument", file, n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
+}
+
+func clock(name string) bool {
+	switch name {
+	case "Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTicker", "NewTimer":
+		return true
+	}
+	return false
+}
+
+func TestNames(t *testing.T) {
+	for file, src := range sources(t) {
+		if contains(vague, src.Name.Name) {
+			t.Errorf("%s: package name %q says nothing", file, src.Name.Name)
+		}
+	}
+}
+
+// TestNoSkips refuses tests that can pass without having run.
+func TestNoSkips(t *testing.T) {
+	walk(t, func(path string) {
+		if !strings.HasSuffix(path, "_test.go") || path == "rules_test.go" {
+			return
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"t.Skip", "b.Skip", "testing.Short"} {
+			if strings.Contains(string(text), word) {
+				t.Errorf("%s uses %s; a test that needs something says so and fails", path, word)
+			}
+		}
+	})
+}
+
+// TestHouseIsWhole fails for a line in places whose folder is gone.
+func TestHouseIsWhole(t *testing.T) {
+	for dir := range places {
+		if _, err := os.Stat(dir); err != nil {
+			t.Errorf("places lists %s: %v", dir, err)
+		}
+	}
+}
+
+// placeOf finds the line for a package path below the module.
+func placeOf(pkg string) (string, place, bool) {
+	for dir := pkg; dir != "." && dir != "/"; dir = filepath.ToSlash(filepath.Dir(dir)) {
+		if p, ok := places[dir]; ok {
+			return dir, p, true
+		}
+	}
+	return "", place{}, false
+}
+
+// sources parses every Go file that is not a test.
+func sources(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	files := map[string]*ast.File{}
+	walk(t, func(path string) {
+		if !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, err := parser.ParseFile(token.NewFileSet(), path, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[path] = src
+	})
+	if len(files) == 0 {
+		t.Fatal("found no source files")
+	}
+	return files
+}
+
+func walk(t *testing.T, visit func(path string)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && path != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata") {
+			return filepath.SkipDir
+		}
+		if !d.IsDir() {
+			visit(filepath.ToSlash(path))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func contains(list []string, s string) bool {
+	for _, e := range list {
+		if e == s {
+			return true
+		}
+	}
+	return false
+}
