@@ -1,0 +1,98 @@
+package slot
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"unsafe"
+)
+
+// ErrDigest means that the bytes in a slot are not the image that its
+// descriptor names.
+var ErrDigest = errors.New("image digest does not match")
+
+// chunk is the unit of reading and writing, in bytes. One chunk and one
+// compare block are all the memory that this package takes.
+const chunk = 1 << 20
+
+// page is the alignment of reads past the page cache, in bytes.
+const page = 4096
+
+// Check reads the slot's descriptor and then all of its image, and returns the
+// descriptor when the image is the one it names. The error is ErrEmpty,
+// ErrDescriptor, ErrDigest or one of reading.
+func Check(f File) (Descriptor, error) {
+	d, err := ReadDescriptor(f)
+	if err != nil {
+		return Descriptor{}, err
+	}
+	if err := verify(f.ReadAt, d); err != nil {
+		return Descriptor{}, err
+	}
+	return d, nil
+}
+
+// ReadDescriptor reads the slot's descriptor and not the image. It tells what
+// the slot is meant to hold; only Check tells that it does.
+func ReadDescriptor(f File) (Descriptor, error) {
+	room, err := Capacity(f)
+	if err != nil {
+		return Descriptor{}, err
+	}
+	p := make([]byte, DescriptorSize)
+	if n, err := f.ReadAt(p, room); n < len(p) {
+		return Descriptor{}, fmt.Errorf("read slot descriptor: %w", err)
+	}
+	d, _, err := ParseDescriptor(p)
+	if err != nil {
+		return Descriptor{}, err
+	}
+	if d.Length > room {
+		return Descriptor{}, fmt.Errorf("read slot descriptor: image of %d bytes in %d: %w", d.Length, room, ErrDescriptor)
+	}
+	return d, nil
+}
+
+// Capacity returns how long an image the slot can hold, in bytes; the
+// descriptor begins there.
+func Capacity(f File) (int64, error) {
+	size, err := f.Size()
+	if err != nil {
+		return 0, err
+	}
+	if size < 2*DescriptorSize {
+		return 0, fmt.Errorf("slot of %d bytes: want at least %d", size, 2*DescriptorSize)
+	}
+	return size&^(DescriptorSize-1) - DescriptorSize, nil
+}
+
+// verify reads d.Length bytes and compares their digest with d's. It reads
+// whole pages, so that it may be used past the page cache.
+func verify(readAt func([]byte, int64) (int, error), d Descriptor) error {
+	h := sha256.New()
+	buf := aligned(int(min(chunk, (d.Length+page-1)&^(page-1))))
+	for off := int64(0); off < d.Length; {
+		n, err := readAt(buf, off)
+		n = int(min(int64(n), d.Length-off))
+		if n == 0 || (n < len(buf) && off+int64(n) < d.Length) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return fmt.Errorf("read image at %d: %w", off, err)
+		}
+		h.Write(buf[:n])
+		off += int64(n)
+	}
+	if [32]byte(h.Sum(nil)) != d.SHA256 {
+		return fmt.Errorf("verify image of %d bytes: %w", d.Length, ErrDigest)
+	}
+	return nil
+}
+
+// aligned returns n bytes that start on a page.
+func aligned(n int) []byte {
+	p := make([]byte, n+page)
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(p)))) & (page - 1)
+	return p[skip : skip+n : skip+n]
+}
