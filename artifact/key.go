@@ -1,6 +1,20 @@
 package artifact
 
-// A Signer makes the signature over a manifest, in the form that is stored.
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+)
+
+// A Signer makes the raw signature over a manifest: PKCS#1 v1.5 for RSA, the
+// 64 bytes r‖s for ECDSA. An HSM may be one; DER is read too.
 type Signer interface {
 	Sign(manifest []byte) ([]byte, error)
 }
@@ -10,10 +24,163 @@ type Verifier interface {
 	Verify(manifest, sig []byte) error
 }
 
-// ParsePrivateKey reads the first private key in PEM: RSA or ECDSA P-256, as
-// PKCS#1, SEC1 or PKCS#8. Signatures are deterministic.
-func ParsePrivateKey(pem []byte) (Signer, error) { panic("soon") }
+const (
+	minRSABits = 2048
+	coordinate = 32 // bytes of r and of s on P-256
+)
 
-// ParsePublicKey reads the first public key in PEM (SPKI), RSA or ECDSA P-256.
-// A private key is accepted too, and its public half taken.
-func ParsePublicKey(pem []byte) (Verifier, error) { panic("soon") }
+// ParsePrivateKey reads the first private key in PEM: RSA of 2048 bits or
+// more, or ECDSA P-256, as PKCS#1, SEC1 or PKCS#8. Its signatures are
+// deterministic. Errors satisfy ErrKey.
+func ParsePrivateKey(text []byte) (Signer, error) {
+	key, err := parsePEM(text)
+	switch key := key.(type) {
+	case *rsa.PrivateKey:
+		return rsaSigner{key}, nil
+	case *ecdsa.PrivateKey:
+		return ecdsaSigner{key}, nil
+	case nil:
+		return nil, fmt.Errorf("read private key: %w", err)
+	default:
+		return nil, fmt.Errorf("read private key: %w: it is a public key", ErrKey)
+	}
+}
+
+// ParsePublicKey reads the first key in PEM: SPKI or PKCS#1, RSA or ECDSA
+// P-256. Of a private key it takes the public half. Errors satisfy ErrKey.
+func ParsePublicKey(text []byte) (Verifier, error) {
+	key, err := parsePEM(text)
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		return rsaVerifier{key}, nil
+	case *ecdsa.PublicKey:
+		return ecdsaVerifier{key}, nil
+	case *rsa.PrivateKey:
+		return rsaVerifier{&key.PublicKey}, nil
+	case *ecdsa.PrivateKey:
+		return ecdsaVerifier{&key.PublicKey}, nil
+	}
+	return nil, fmt.Errorf("read public key: %w", err)
+}
+
+// parsePEM returns the first key among the blocks, skipping EC PARAMETERS.
+func parsePEM(text []byte) (any, error) {
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			return nil, fmt.Errorf("%w: no PEM block with a key", ErrKey)
+		}
+		if block.Type != "EC PARAMETERS" {
+			return parseBlock(block)
+		}
+		text = rest
+	}
+}
+
+func parseBlock(block *pem.Block) (key any, err error) {
+	switch block.Type {
+	case "RSA PRIVATE KEY":
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	case "PRIVATE KEY":
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "PUBLIC KEY":
+		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+	case "RSA PUBLIC KEY":
+		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+	default:
+		return nil, fmt.Errorf("%w: PEM block is %s", ErrKey, block.Type)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKey, err)
+	}
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	return key, nil
+}
+
+func checkKey(key any) error {
+	switch key := key.(type) {
+	case *rsa.PrivateKey:
+		return checkRSA(&key.PublicKey)
+	case *rsa.PublicKey:
+		return checkRSA(key)
+	case *ecdsa.PrivateKey:
+		return checkECDSA(&key.PublicKey)
+	case *ecdsa.PublicKey:
+		return checkECDSA(key)
+	}
+	return fmt.Errorf("%w: %T, the format knows RSA and ECDSA P-256", ErrKey, key)
+}
+
+func checkRSA(key *rsa.PublicKey) error {
+	if bits := key.N.BitLen(); bits < minRSABits {
+		return fmt.Errorf("%w: RSA of %d bits, want %d or more", ErrKey, bits, minRSABits)
+	}
+	return nil
+}
+
+func checkECDSA(key *ecdsa.PublicKey) error {
+	if key.Curve != elliptic.P256() {
+		return fmt.Errorf("%w: ECDSA on %s, the format knows P-256 only", ErrKey, key.Curve.Params().Name)
+	}
+	return nil
+}
+
+type rsaSigner struct{ key *rsa.PrivateKey }
+
+func (s rsaSigner) Sign(manifest []byte) ([]byte, error) {
+	sum := sha256.Sum256(manifest)
+	return rsa.SignPKCS1v15(nil, s.key, crypto.SHA256, sum[:])
+}
+
+type rsaVerifier struct{ key *rsa.PublicKey }
+
+func (v rsaVerifier) Verify(manifest, sig []byte) error {
+	sum := sha256.Sum256(manifest)
+	if rsa.VerifyPKCS1v15(v.key, crypto.SHA256, sum[:], sig) != nil {
+		return ErrSignature
+	}
+	return nil
+}
+
+type ecdsaSigner struct{ key *ecdsa.PrivateKey }
+
+// Sign makes r‖s with the nonce of RFC 6979.
+func (s ecdsaSigner) Sign(manifest []byte) ([]byte, error) {
+	sum := sha256.Sum256(manifest)
+	der, err := s.key.Sign(nil, sum[:], crypto.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	return rawFromDER(der)
+}
+
+type ecdsaVerifier struct{ key *ecdsa.PublicKey }
+
+func (v ecdsaVerifier) Verify(manifest, sig []byte) error {
+	sum := sha256.Sum256(manifest)
+	if len(sig) == 2*coordinate {
+		r, s := new(big.Int).SetBytes(sig[:coordinate]), new(big.Int).SetBytes(sig[coordinate:])
+		if ecdsa.Verify(v.key, sum[:], r, s) {
+			return nil
+		}
+	}
+	if !ecdsa.VerifyASN1(v.key, sum[:], sig) {
+		return ErrSignature
+	}
+	return nil
+}
+
+func rawFromDER(der []byte) ([]byte, error) {
+	var point struct{ R, S *big.Int }
+	if _, err := asn1.Unmarshal(der, &point); err != nil {
+		return nil, err
+	}
+	raw := make([]byte, 2*coordinate)
+	point.R.FillBytes(raw[:coordinate])
+	point.S.FillBytes(raw[coordinate:])
+	return raw, nil
+}

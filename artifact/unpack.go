@@ -1,0 +1,129 @@
+package artifact
+
+import (
+	"errors"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/pgzip"
+)
+
+type unpackOptions struct {
+	window int64 // bytes of dictionary
+	ahead  bool  // unpack in the background; needs close
+	where  string
+}
+
+// An unpacker reads a compressed stream. Its errors are broken rules, or those
+// of the stream below.
+type unpacker struct {
+	r     io.Reader
+	close func()
+	where string
+}
+
+// unpack reads r, packed as c, without a goroutine unless asked for.
+func unpack(r io.Reader, c Compression, o unpackOptions) (*unpacker, error) {
+	u := &unpacker{close: func() {}, where: o.where}
+	var err error
+	switch c {
+	case None:
+		u.r = r
+	case Gzip:
+		err = u.openGzip(r, o)
+	case Lzma:
+		u.r, err = newXZReader(r, o.window)
+	case Zstd:
+		err = u.openZstd(r, o)
+	}
+	if err != nil {
+		return nil, u.explain(err)
+	}
+	return u, nil
+}
+
+func (u *unpacker) openGzip(r io.Reader, o unpackOptions) error {
+	if !o.ahead {
+		in, err := gzip.NewReader(r)
+		u.r = in
+		return err
+	}
+	in, err := pgzip.NewReader(r)
+	if err != nil {
+		return err
+	}
+	u.r, u.close = in, func() { in.Close() }
+	return nil
+}
+
+func (u *unpacker) openZstd(r io.Reader, o unpackOptions) error {
+	concurrency := 1
+	if o.ahead {
+		concurrency = 0 // as many as there are cores, at most 4
+	}
+	in, err := zstd.NewReader(r,
+		zstd.WithDecoderConcurrency(concurrency),
+		zstd.WithDecoderMaxWindow(uint64(o.window)),
+		zstd.WithDecoderLowmem(!o.ahead))
+	if err != nil {
+		return err
+	}
+	u.r, u.close = in, in.Close
+	return nil
+}
+
+func (u *unpacker) Read(p []byte) (int, error) {
+	n, err := u.r.Read(p)
+	if err != nil && err != io.EOF {
+		err = u.explain(err)
+	}
+	return n, err
+}
+
+func (u *unpacker) explain(err error) error {
+	var known *RuleError
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return broken(RuleTruncated, u.where, "the compressed stream ends too early")
+	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, errWindow):
+		return broken(RuleSize, u.where, "%v", err)
+	default:
+		return broken(RuleCompression, u.where, "%v", err)
+	}
+}
+
+// A payload is data/0000.tar while it is read.
+type payload struct {
+	entries *entries
+	stored  io.Reader // the entry of the outer tar
+	close   func()
+	where   string
+	src     *source
+}
+
+func openPayload(r *Reader, name string, c Compression) (*payload, error) {
+	in, err := unpack(r.outer.tar, c, unpackOptions{window: r.limits.Window, ahead: r.opts.ReadAhead, where: name})
+	if err != nil {
+		return nil, r.src.explain(err, RuleCompression, name)
+	}
+	return &payload{
+		entries: newEntries(r.src, in, r.limits.Payload, name),
+		stored:  r.outer.tar, close: in.close, where: name, src: r.src,
+	}, nil
+}
+
+// finish checks that the stored entry ends where its content does.
+func (p *payload) finish() error {
+	p.close()
+	n, err := io.ReadFull(p.stored, make([]byte, 1))
+	switch {
+	case n > 0:
+		return broken(RuleTrailing, p.where, "data after the compressed stream")
+	case err != io.EOF:
+		return p.src.explain(err, RuleTar, p.where)
+	}
+	return nil
+}
