@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/boot"
+	"github.com/moult-ota/moult/internal/deployment"
+	"github.com/moult-ota/moult/internal/device"
+	"github.com/moult-ota/moult/internal/inventory"
+	"github.com/moult-ota/moult/internal/link"
+	"github.com/moult-ota/moult/internal/slot"
+)
+
+// A Store keeps one small value.
+type Store interface {
+	// Load returns what was last saved, and nil when nothing was.
+	Load() ([]byte, error)
+	// Save replaces the value atomically: after a power cut Load returns the
+	// old one or the new one. When Save returned nil: the new one.
+	Save([]byte) error
+}
+
+// Options say what an Agent works with. Fields without a remark about their
+// zero value are needed.
+type Options struct {
+	Identity   device.Identity
+	DeviceType string
+	Key        crypto.Signer       // proves the device to its server
+	Verifiers  []artifact.Verifier // whose artifacts it installs; none: it refuses all
+
+	// Provides is what the running image provides when the record does not
+	// say: on a device that was never updated. artifact_name is usual.
+	Provides map[string]string
+
+	Record  Store                                 // the engine's only state
+	LogFile Store                                 // the log of the update under way; nil keeps it in memory
+	Boot    boot.Env                              // nil: a device without slots
+	Running slot.Slot                             // the slot that was booted; None without slots
+	Open    func(slot.Slot) (slot.File, error)    // opens a slot to write; nil: without slots
+	Modules string                                // folder of update modules; empty: none
+	Health  func(ctx context.Context) error       // self-test of a new image; nil passes
+	Extra   func() inventory.Attributes           // more inventory; nil: none
+	Lock    func(context.Context) (func(), error) // held while not waiting; nil: none needed
+
+	// Link reaches the server; nil means HTTP to Servers.
+	Link      link.Link
+	Servers   []string          // base addresses, the next one when one does not answer
+	Token     string            // enrolment token; empty for none
+	Transport http.RoundTripper // nil means http.DefaultTransport
+
+	Poll      time.Duration // between polls; 0 means 30 minutes
+	Inventory time.Duration // between inventory reports; 0 means 8 hours
+	Retry     time.Duration // first wait after an error; 0 means 10 seconds
+	RetryMax  time.Duration // longest wait after an error; 0 means 10 minutes
+	Trial     time.Duration // for a new image to prove itself; 0 means 15 minutes
+	Tries     uint8         // boots of a new image before it is given up; 0 means boot.DefaultTries
+
+	Now   func() time.Time                                 // nil means a steady time.Now
+	Sleep func(ctx context.Context, d time.Duration) error // nil means by the clock
+	Rand  *rand.Rand                                       // jitter; nil means seeded by chance
+	Log   *slog.Logger                                     // nil means none
+
+	// Watch is told of every state and of download progress; nil means nobody.
+	Watch func(Sight)
+}
+
+// A Sight is what an onlooker sees of an update under way.
+type Sight struct {
+	State        deployment.State // empty while there is none
+	Detail       string
+	Bytes, Total int64 // of the artifact, while downloading
+}
+
+// What Run returns when the agent wants something that only its caller can do.
+var (
+	// ErrReboot: boot the device, and run a new Agent on what comes up.
+	ErrReboot = errors.New("reboot wanted")
+)
