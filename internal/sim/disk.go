@@ -84,8 +84,11 @@ func (d *Disk) Size() (int64, error) {
 	return fi.Size(), nil
 }
 
-// Close ends this handle.
-func (d *Disk) Close() error { return d.file.Close() }
+// Close does nothing: a disk stays until the power goes, and so does its cache.
+func (d *Disk) Close() error { return nil }
+
+// detach closes the file below, after a life.
+func (d *Disk) detach() error { return d.file.Close() }
 
 // lose takes unsynced sectors back, wholly, half, or not at all.
 func (d *Disk) lose() {
