@@ -30,7 +30,9 @@ const (
 )
 
 // StatusPath is where a device reports on its deployment.
-func StatusPath(d deployment.ID) string { return deploymentPath + url.PathEscape(string(d)) + "/status" }
+func StatusPath(d deployment.ID) string {
+	return deploymentPath + url.PathEscape(string(d)) + "/status"
+}
 
 // LogPath is where a device leaves the log of a failed deployment.
 func LogPath(d deployment.ID) string { return deploymentPath + url.PathEscape(string(d)) + "/log" }
