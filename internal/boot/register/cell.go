@@ -1,6 +1,7 @@
 package register
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -75,7 +76,8 @@ func ParseRecord(src []byte) (r Record, rest []byte, err error) {
 		Slots:      [2]boot.SlotVars{parseSlot(p[24:40]), parseSlot(p[40:56])},
 	}
 	r = Record{v, binary.LittleEndian.Uint32(p[16:]), binary.LittleEndian.Uint16(p[20:])}
-	if !sound(v) || [CellSize]byte(AppendRecord(nil, r)) != [CellSize]byte(p) {
+	var room [CellSize]byte
+	if again := AppendRecord(room[:0], r); !sound(v) || !bytes.Equal(again, p) {
 		return Record{}, src, fmt.Errorf("parse record: fields: %w", ErrCell)
 	}
 	return r, rest, nil

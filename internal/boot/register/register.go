@@ -16,7 +16,7 @@ import (
 
 // Limits.
 const (
-	attempts = 8 // to bring one state onto the flash, each in fresh cells
+	attempts = 8 // to bring the flash in order, and to erase a sector
 	looks    = 3 // at fresh cells, to see that they hold
 	minCells = 4 // of a sector
 )
@@ -114,32 +114,28 @@ func newest(s [2]sector) int {
 // append writes v twice behind the records of sector n, which shows s, or into
 // the other sector when n is full. It returns nil when the pair holds.
 func (r *Register) append(n int, s sector, v boot.Vars) error {
-	at, gen := s.end, s.last.Generation
-	for range attempts {
-		if at+2 > r.cells {
-			return r.change(1-n, gen+1, v)
-		}
-		held, err := r.pair(n, at, Record{v, gen, uint16(at)})
-		if held || err != nil {
-			return err
-		}
-		at += 2 // never again what was written once
+	held, err := r.write(n, s.end, Record{Vars: v, Generation: s.last.Generation})
+	if held || err != nil {
+		return err
 	}
-	return ErrWorn
+	if err := r.erase(1 - n); err != nil {
+		return err
+	}
+	held, err = r.write(1-n, 0, Record{Vars: v, Generation: s.last.Generation + 1})
+	if !held && err == nil {
+		return ErrWorn
+	}
+	return err
 }
 
-// change starts sector n, the older one, anew with v.
-func (r *Register) change(n int, gen uint32, v boot.Vars) error {
-	for range attempts {
-		if err := r.erase(n); err != nil {
-			return err
-		}
-		held, err := r.pair(n, 0, Record{v, gen, 0})
-		if held || err != nil {
-			return err
-		}
+// write programs rec into the first two cells of sector n, from cell at on,
+// that hold it. No cell is tried twice.
+func (r *Register) write(n, at int, rec Record) (held bool, err error) {
+	for ; at+2 <= r.cells && !held && err == nil; at += 2 {
+		rec.First = uint16(at)
+		held, err = r.pair(n, at, rec)
 	}
-	return ErrWorn
+	return held, err
 }
 
 // pair programs rec into cells at and at+1 and reports whether both hold it.

@@ -1,7 +1,5 @@
 package register
 
-import "bytes"
-
 // A sector is what one look at a sector of the flash showed.
 type sector struct {
 	end    int    // cells up to and with the last that is not blank
@@ -52,5 +50,10 @@ func (r *Register) offset(n, i int) int64 {
 }
 
 func blank(p []byte) bool {
-	return len(bytes.TrimLeft(p, "\xff")) == 0
+	for _, b := range p {
+		if b != 0xff {
+			return false
+		}
+	}
+	return true
 }

@@ -1,0 +1,37 @@
+package boottest_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/moult-ota/moult/internal/boot"
+	"github.com/moult-ota/moult/internal/boot/boottest"
+)
+
+// TestSuiteRefusesNaiveRegisters is the test of the test: the suite finds what
+// is wrong with registers that lose their state.
+func TestSuiteRefusesNaiveRegisters(t *testing.T) {
+	tests := []struct {
+		name string
+		open func(*boottest.NOR) boot.Env
+		want []boottest.Invariant
+	}{
+		{"one register, erased and written", func(f *boottest.NOR) boot.Env { return oneRegister{f} }, []boottest.Invariant{boottest.Durable, boottest.Bootable}},
+		{"two records, sequence and checksum", func(f *boottest.NOR) boot.Env { return twoRecords{f} }, []boottest.Invariant{boottest.Durable, boottest.Bootable}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := boottest.Subject{Name: tt.name, Blank: boottest.NewNOR(naiveRoom, 8)}
+			s.Open = func(s boottest.Storage) (boot.Env, error) { return tt.open(s.(*boottest.NOR)), nil }
+			var got []boottest.Invariant
+			cuts := boottest.Play(s, boottest.Options{Cuts: 20_000}, func(v boottest.Violation) {
+				got = append(got, v.Invariant)
+			})
+			for _, want := range tt.want {
+				if !slices.Contains(got, want) {
+					t.Errorf("Play(%s) found %q in %d cuts, want %q too", tt.name, got, cuts, want)
+				}
+			}
+		})
+	}
+}
