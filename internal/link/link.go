@@ -66,6 +66,7 @@ type Offer struct {
 	Artifact    string        // its name, equal to the one inside
 	DeviceTypes []string
 	URI         string
+	Size        int64 // bytes of the artifact; 0 when not said
 }
 
 // A Line is one line of a deployment log.

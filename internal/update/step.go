@@ -50,6 +50,9 @@ func (u Rules) offered(r Record, e Offered) Record {
 	}
 	if !e.Standalone && e.Deployment == r.Last.Deployment && !again(r.Last) {
 		r.Outcome, r.Deployment = r.Last, e.Deployment
+		if r.Outcome.State == deployment.Canceled { // no report says so
+			r.Outcome.State = deployment.Failed
+		}
 		return r.begin(Reporting)
 	}
 	if e.Standalone || e.Deployment != r.Deployment {
