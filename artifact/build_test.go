@@ -124,7 +124,7 @@ func readAll(r io.Reader, opts artifact.ReaderOptions) (content, error) {
 	}
 }
 
-func unsigned() artifact.ReaderOptions { return artifact.ReaderOptions{AllowUnsigned: true} }
+var unsigned = artifact.ReaderOptions{AllowUnsigned: true}
 
 func save(t testing.TB, name string, b []byte) string {
 	t.Helper()

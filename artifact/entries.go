@@ -20,11 +20,12 @@ type entries struct {
 	tar   *tar.Reader
 	where string // path of the tar inside the artifact, "" for the artifact itself
 	end   int64  // of the current entry with its padding, in bytes of in
+	seen  map[string]bool
 }
 
 func newEntries(src *source, r io.Reader, limit int64, where string) *entries {
 	in := &meter{r: r, max: limit, where: orArtifact(where)}
-	return &entries{src: src, in: in, tar: tar.NewReader(in), where: where}
+	return &entries{src: src, in: in, tar: tar.NewReader(in), where: where, seen: map[string]bool{}}
 }
 
 // next returns the next entry, or io.EOF after the whole tar was read.
@@ -50,6 +51,10 @@ func (e *entries) check(h *tar.Header) error {
 			return broken(RuleTar, where, "sparse file")
 		}
 	}
+	if e.seen[h.Name] {
+		return broken(RuleDuplicate, where, "there twice")
+	}
+	e.seen[h.Name] = true
 	return nil
 }
 

@@ -80,9 +80,6 @@ func (m *manifest) visit(name, where string) (Digest, error) {
 	if !listed {
 		return sum, broken(RuleUnknown, where, "not in the manifest")
 	}
-	if !m.left[name] {
-		return sum, broken(RuleDuplicate, where, "there twice")
-	}
 	delete(m.left, name)
 	return sum, nil
 }

@@ -50,9 +50,6 @@ func (p *headerParser) parseEntry(h *tar.Header) error {
 	if err != nil || rank < 0 {
 		return err
 	}
-	if p.seen[h.Name] {
-		return broken(RuleDuplicate, where, "there twice")
-	}
 	if rank < p.rank || rank > 0 && !p.seen["header-info"] {
 		return broken(RuleOrder, where, "out of order")
 	}

@@ -21,7 +21,8 @@ type ReaderOptions struct {
 	// Limits bound what a file may cost; zero means the defaults.
 	Limits Limits
 	// ReadAhead unpacks the payload in the background while the caller works
-	// on what came before. The caller must then Close the Reader.
+	// on what came before. The caller must then Close the Reader, and leave
+	// the stream alone afterwards.
 	ReadAhead bool
 }
 

@@ -6,7 +6,6 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/klauspost/pgzip"
 )
 
 type unpackOptions struct {
@@ -30,8 +29,9 @@ func unpack(r io.Reader, c Compression, o unpackOptions) (*unpacker, error) {
 	switch c {
 	case None:
 		u.r = r
+		return u, nil
 	case Gzip:
-		err = u.openGzip(r, o)
+		u.r, err = gzip.NewReader(r)
 	case Lzma:
 		u.r, err = newXZReader(r, o.window)
 	case Zstd:
@@ -40,21 +40,11 @@ func unpack(r io.Reader, c Compression, o unpackOptions) (*unpacker, error) {
 	if err != nil {
 		return nil, u.explain(err)
 	}
+	if o.ahead && c != Zstd { // which has its own
+		a := readAhead(u.r)
+		u.r, u.close = a, a.close
+	}
 	return u, nil
-}
-
-func (u *unpacker) openGzip(r io.Reader, o unpackOptions) error {
-	if !o.ahead {
-		in, err := gzip.NewReader(r)
-		u.r = in
-		return err
-	}
-	in, err := pgzip.NewReader(r)
-	if err != nil {
-		return err
-	}
-	u.r, u.close = in, func() { in.Close() }
-	return nil
 }
 
 func (u *unpacker) openZstd(r io.Reader, o unpackOptions) error {
