@@ -265,3 +265,16 @@ func (m *Machine) PullAfter(n int) {
 func (m *Machine) path(name string) string { return filepath.Join(m.dir, name) }
 
 func (m *Machine) slotPath(s slot.Slot) string { return m.path("slot-" + s.String()) }
+
+func (m *Machine) cutCount() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.cuts
+}
+
+// idle reports whether an image runs and no update is under way.
+func (m *Machine) idle() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.runs != slot.None && (m.sight.State == "" || m.sight.State.Final())
+}
