@@ -196,7 +196,7 @@ func (c *Client) build(ctx context.Context, r request) (*http.Request, error) {
 	for name, values := range r.header {
 		req.Header[name] = values
 	}
-	if body != nil {
+	if body != nil && req.Header.Get("Content-Type") == "" {
 		req.Header.Set("Content-Type", kind)
 	}
 	if s, ok := r.raw.(Sized); ok {
@@ -221,4 +221,14 @@ func problem(resp *http.Response) error {
 	}
 	e.Status = int64(resp.StatusCode)
 	return e
+}
+
+// Raw sends any request below the server's address and hands back the answer
+// as it is; body may be nil.
+func (c *Client) Raw(ctx context.Context, method, path string, body io.Reader) (io.ReadCloser, error) {
+	r := request{method: method, path: path}
+	if body != nil {
+		r.raw, r.header = body, http.Header{"Content-Type": {"application/json"}}
+	}
+	return c.send(ctx, r)
 }
