@@ -16,7 +16,6 @@ type goal struct {
 	rot   bool   // the image spoils in its slot before it first starts
 	fill  int    // saves that change nothing but the deployment
 	spoil bool   // the current image spoils; the other slot must take over
-	done  func(boot.Vars) bool
 }
 
 // An ending is how a trial ends.

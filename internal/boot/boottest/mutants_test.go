@@ -32,6 +32,8 @@ var mutants = []mutant{
 		[]string{"s[0].last.Generation) > 0", "s[0].last.Generation) < 0"}, nor, "what was saved"},
 	{"3: a state in doubt is written again", "../register/register.go",
 		[]string{"case s.valid && !s.stable:", "case false:"}, nor, "what was saved"},
+	{"3: a pair names its place", "../register/sector.go",
+		[]string{"&& int(rec.First) == i-1", ""}, "TestPairNamesItsPlace", "state again"},
 	{"4: a dirty sector is erased", "../register/register.go",
 		[]string{"case other.dirty():", "case false:"}, nor, "what was saved"},
 	{"5: what was written is read back", "../register/register.go",

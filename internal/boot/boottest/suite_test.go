@@ -35,3 +35,13 @@ func TestSuiteRefusesNaiveRegisters(t *testing.T) {
 		})
 	}
 }
+
+// TestSuiteAcceptsDisk fails when the suite finds fault with what is sound, on
+// the kind of storage that boot environments in files have.
+func TestSuiteAcceptsDisk(t *testing.T) {
+	boottest.Run(t, boottest.Subject{
+		Name:  "two records on a disk",
+		Blank: boottest.NewDisk(2 * naiveRoom),
+		Open:  func(s boottest.Storage) (boot.Env, error) { return onDisk{s.(*boottest.Disk)}, nil },
+	}, boottest.Options{})
+}

@@ -21,8 +21,13 @@ type Disk struct{ f *os.File }
 
 var _ Flash = (*Disk)(nil)
 
+// mostStrange is how many blocks of a register may hold neither a record nor
+// one fill byte all through: what cuts spoil. A cut spoils one.
+const mostStrange = 2
+
 // File opens the partition or plain file at path, which has at least DiskSize
-// bytes. The register is at its start.
+// bytes. The register is at its start. Contents that no register has are
+// refused, since a register would erase them.
 func File(path string) (*Disk, error) {
 	f, err := os.OpenFile(path, os.O_RDWR, 0)
 	if err != nil {
@@ -32,11 +37,15 @@ func File(path string) (*Disk, error) {
 	if err == nil && size < DiskSize {
 		err = fmt.Errorf("%s has %d bytes, want %d", path, size, DiskSize)
 	}
+	d := &Disk{f}
+	if err == nil && d.strange() > mostStrange {
+		err = fmt.Errorf("%s holds something else; fill its first %d bytes with zeros to use it", path, DiskSize)
+	}
 	if err != nil {
 		f.Close()
 		return nil, fmt.Errorf("open register: %w", err)
 	}
-	return &Disk{f}, nil
+	return d, nil
 }
 
 // Create makes a plain file for a register at path, blank, and opens it. It
@@ -62,6 +71,20 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) { return d.f.ReadAt(p, o
 func (d *Disk) Program(p []byte, off int64) error       { return d.write(p, off) }
 func (d *Disk) Erase(sector int) error {
 	return d.write(bytes.Repeat([]byte{0xff}, diskSector), int64(sector)*diskSector)
+}
+
+// strange counts the blocks that no register wrote.
+func (d *Disk) strange() (n int) {
+	p := make([]byte, diskUnit)
+	for off := int64(0); off < DiskSize; off += diskUnit {
+		if _, err := d.f.ReadAt(p, off); err != nil {
+			continue // unreadable counts as torn, see rule 8
+		}
+		if string(p[:len(magic)]) != magic && len(bytes.TrimLeft(p, string(p[:1]))) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Close lets go of the file.

@@ -45,3 +45,33 @@ func TestFileTooShort(t *testing.T) {
 		t.Error("File with one byte too few = nil, want an error")
 	}
 }
+
+// TestFileOfSomethingElse fails when a wrong path costs a file system.
+func TestFileOfSomethingElse(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "partition")
+	contents := make([]byte, register.DiskSize)
+	tests := []struct {
+		name    string
+		strange int // blocks
+		want    bool
+	}{{"zeros", 0, true}, {"zeros and what cuts spoilt", 2, true}, {"a file system", 5, false}}
+	for _, tt := range tests {
+		for i := range tt.strange {
+			copy(contents[i*4096:], "inodes and such")
+		}
+		if err := os.WriteFile(path, contents, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		d, err := register.File(path)
+		if (err == nil) != tt.want {
+			t.Errorf("%s: File = %v, want success %v", tt.name, err, tt.want)
+		}
+		if err != nil {
+			continue
+		}
+		if err := open(t, d).Save(sample.Vars); err != nil {
+			t.Errorf("%s: Save = %v", tt.name, err)
+		}
+		d.Close()
+	}
+}
