@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -39,15 +40,17 @@ type Options struct {
 	// say: on a device that was never updated. artifact_name is usual.
 	Provides map[string]string
 
-	Record  Store                                 // the engine's only state
-	LogFile Store                                 // the log of the update under way; nil keeps it in memory
-	Boot    boot.Env                              // nil: a device without slots
-	Running slot.Slot                             // the slot that was booted; None without slots
-	Open    func(slot.Slot) (slot.File, error)    // opens a slot to write; nil: without slots
-	Modules string                                // folder of update modules; empty: none
-	Health  func(ctx context.Context) error       // self-test of a new image; nil passes
-	Extra   func() inventory.Attributes           // more inventory; nil: none
-	Lock    func(context.Context) (func(), error) // held while not waiting; nil: none needed
+	Record     Store                                 // the engine's only state
+	LogFile    Store                                 // the log of the update under way; nil keeps it in memory
+	Boot       boot.Env                              // nil: a device without slots
+	BootID     string                                // differs from boot to boot; empty when not known
+	Running    slot.Slot                             // the slot that was booted; None without slots
+	Open       func(slot.Slot) (slot.File, error)    // opens a slot to write; nil: without slots
+	Modules    string                                // folder of update modules; empty: none
+	ModuleWork string                                // folder where modules work; needed with Modules
+	Health     func(ctx context.Context) error       // self-test of a new image; nil passes
+	Extra      func() inventory.Attributes           // more inventory; nil: none
+	Lock       func(context.Context) (func(), error) // held while not waiting; nil: none needed
 
 	// Link reaches the server; nil means HTTP to Servers.
 	Link      link.Link
@@ -59,6 +62,7 @@ type Options struct {
 	Inventory time.Duration // between inventory reports; 0 means 8 hours
 	Retry     time.Duration // first wait after an error; 0 means 10 seconds
 	RetryMax  time.Duration // longest wait after an error; 0 means 10 minutes
+	Report    time.Duration // between reports of download progress; 0 means 20 seconds
 	Trial     time.Duration // for a new image to prove itself; 0 means 15 minutes
 	Tries     uint8         // boots of a new image before it is given up; 0 means boot.DefaultTries
 
@@ -78,8 +82,64 @@ type Sight struct {
 	Bytes, Total int64 // of the artifact, while downloading
 }
 
-// What Run returns when the agent wants something that only its caller can do.
-var (
-	// ErrReboot: boot the device, and run a new Agent on what comes up.
-	ErrReboot = errors.New("reboot wanted")
-)
+// ErrReboot is returned by Run when the device must boot: boot it, and run a
+// new Agent on what comes up.
+var ErrReboot = errors.New("reboot wanted")
+
+// withDefaults fills in what may be zero.
+func (o Options) withDefaults() Options {
+	fill(&o.Poll, 30*time.Minute)
+	fill(&o.Inventory, 8*time.Hour)
+	fill(&o.Retry, 10*time.Second)
+	fill(&o.RetryMax, 10*time.Minute)
+	fill(&o.Report, 20*time.Second)
+	fill(&o.Trial, 15*time.Minute)
+	if o.Now == nil {
+		o.Now = steadyClock()
+	}
+	if o.Sleep == nil {
+		o.Sleep = link.Sleep
+	}
+	if o.Rand == nil {
+		o.Rand = rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64()))
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Watch == nil {
+		o.Watch = func(Sight) {}
+	}
+	if o.Lock == nil {
+		o.Lock = func(context.Context) (func(), error) { return func() {}, nil }
+	}
+	return o
+}
+
+func fill(d *time.Duration, def time.Duration) {
+	if *d <= 0 {
+		*d = def
+	}
+}
+
+// steadyClock is the time of the start plus what has passed since: a device
+// without a battery is set from 1970 to today during its trial, and that must
+// not end the trial.
+func steadyClock() func() time.Time {
+	start := time.Now()
+	return func() time.Time { return start.Add(time.Since(start)) }
+}
+
+// check refuses options that no agent can run with.
+func (o Options) check() error {
+	switch {
+	case o.DeviceType == "" || len(o.DeviceType) > device.MaxType:
+		return fmt.Errorf("start agent: device type of %d bytes, want 1 to %d", len(o.DeviceType), device.MaxType)
+	case o.Record == nil:
+		return errors.New("start agent: no store for its record")
+	case (o.Boot == nil) != (o.Open == nil):
+		return errors.New("start agent: slots and boot register come together")
+	case o.Boot != nil && !o.Running.Valid():
+		return errors.New("start agent: cannot tell which slot runs")
+	}
+	return nil
+}

@@ -195,3 +195,12 @@ func Sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
+
+// Broken is the error that ended the download before its last byte; nil while
+// it goes on, and after it was complete.
+func (d *Download) Broken() error {
+	if errors.Is(d.err, io.EOF) && !errors.Is(d.err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return d.err
+}

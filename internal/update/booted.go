@@ -10,6 +10,9 @@ import (
 func (u Rules) booted(r Record, e Booted, now time.Time) Record {
 	r.Running, r.ThisBoot = e.Running, e.ID
 	r.Tries, r.WaitUntil = 0, time.Time{}
+	if r.Installed[e.Running] == nil && e.Provides != nil {
+		r = r.install(e.Running, e.Provides)
+	}
 	switch r.Phase {
 	case Idle, Reporting, Logging:
 		return u.bootedAtRest(r, e)
@@ -34,6 +37,9 @@ func (u Rules) booted(r Record, e Booted, now time.Time) Record {
 
 // bootedAtRest expects nothing on trial, and the confirmed image running.
 func (u Rules) bootedAtRest(r Record, e Booted) Record {
+	if r.Phase == Idle {
+		r.WaitUntil = e.At
+	}
 	onTrial := e.Running.Valid() && e.Trial == e.Running
 	switch {
 	case onTrial && r.Phase == Idle:

@@ -18,6 +18,10 @@ type Booted struct {
 	Failed  slot.Slot // a slot that the register marks as failed
 	Why     string    // its reason
 	ID      string    // differs from boot to boot; empty when not known
+	At      time.Time // of the first poll
+	// Provides is what the running image provides, for a record that does not
+	// know: of a device that was never updated.
+	Provides Provides
 }
 
 // Events of Idle.

@@ -42,6 +42,21 @@ type Outcome struct {
 	Attempts   int              `json:"attempts,omitempty"` // times that this deployment was begun
 }
 
+// Why says who gave a new image up; the boot register keeps it.
+type Why string
+
+// The reasons; none means that something broke on the device.
+const (
+	NoContact Why = "no contact"
+	Operator  Why = "operator"
+)
+
+// because returns r with the reason for giving the new image up.
+func (r Record) because(w Why) Record {
+	r.Why = w
+	return r
+}
+
 // Provides is what is installed: key to value.
 type Provides = map[string]string
 
@@ -67,6 +82,7 @@ type Record struct {
 	Pending Provides  `json:"pending,omitempty"`  // provides once confirmed
 	Boot    bool      `json:"boot,omitempty"`     // takes effect with a boot
 
+	Why     Why     `json:"why,omitempty"`    // what Reverting is for
 	Outcome Outcome `json:"outcome,omitzero"` // how the update under way will have ended, once known
 	Last    Outcome `json:"last,omitzero"`    // how the one before ended, acknowledged
 

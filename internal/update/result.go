@@ -92,7 +92,7 @@ func (u Rules) down(r Record, e Down, now time.Time) Record {
 		return u.refetch(r, e, now)
 	case Joining, Proving:
 		if !now.Before(r.TrialUntil) {
-			return r.fail("no contact with the server during the trial: " + e.Detail)
+			return r.because(NoContact).fail("no contact with the server during the trial: " + e.Detail)
 		}
 		r = u.later(r, e, now)
 		if r.WaitUntil.After(r.TrialUntil) {
@@ -140,9 +140,9 @@ func (u Rules) canceled(r Record, now time.Time) Record {
 	case Announcing, Fetching:
 		return u.close(r.end(deployment.Canceled, "the server canceled it"), now)
 	case Staging, Leaving:
-		return r.revert(deployment.Canceled, "the server canceled it")
+		return r.because(Operator).revert(deployment.Canceled, "the server canceled it")
 	case Proving:
-		return r.revert(deployment.RolledBack, "the server canceled it during the trial")
+		return r.because(Operator).revert(deployment.RolledBack, "the server canceled it during the trial")
 	case Reporting, Logging:
 		return u.finish(r, now)
 	}

@@ -141,7 +141,7 @@ func (u Rules) asked(r Record, e Event) Record {
 		return r
 	}
 	if _, abandon := e.(Abandon); abandon {
-		return r.revert(deployment.RolledBack, "an operator went back")
+		return r.because(Operator).revert(deployment.RolledBack, "an operator went back")
 	}
 	if r.Target.Valid() && r.Running != r.Target {
 		return r // the new image does not run yet

@@ -77,6 +77,12 @@ func New(o Options) (*Link, error) {
 	return l, nil
 }
 
+// NewOpener returns a Link without a server: it opens full addresses only.
+func NewOpener(transport http.RoundTripper, now func() time.Time) link.Opener {
+	o := Options{Transport: transport, Idle: 60 * time.Second, Now: now}
+	return &Link{o: o, client: &http.Client{Transport: transport}}
+}
+
 func parseServer(text string) (*url.URL, error) {
 	u, err := url.Parse(strings.TrimSuffix(text, "/"))
 	if err != nil {

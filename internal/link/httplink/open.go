@@ -35,6 +35,7 @@ func (l *Link) Open(ctx context.Context, uri string, offset int64) (link.Stream,
 		body.Close()
 		return link.Stream{}, fmt.Errorf("open artifact: %w", err)
 	}
+	body.timer.Stop()
 	return s, nil
 }
 
@@ -44,7 +45,9 @@ func (l *Link) resolve(uri string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("open artifact: %w", err)
 	}
-	u = l.servers[l.current].ResolveReference(u)
+	if len(l.servers) > 0 {
+		u = l.servers[l.current].ResolveReference(u)
+	}
 	if u.Scheme != "http" && u.Scheme != "https" {
 		return "", fmt.Errorf("open artifact: address with scheme %q", u.Scheme)
 	}
@@ -132,8 +135,8 @@ type watched struct {
 
 func (w *watched) Read(p []byte) (int, error) {
 	w.timer.Reset(w.idle)
-	n, err := w.ReadCloser.Read(p)
-	return n, err
+	defer w.timer.Stop() // a slow disk is no slow line
+	return w.ReadCloser.Read(p)
 }
 
 func (w *watched) Close() error {
