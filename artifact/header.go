@@ -3,6 +3,7 @@ package artifact
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,6 +18,12 @@ func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
 // MarshalText makes a Digest hexadecimal in JSON.
 func (d Digest) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText reads what MarshalText writes, and nothing else.
+func (d *Digest) UnmarshalText(text []byte) (err error) {
+	*d, err = parseDigest(string(text))
+	return err
+}
 
 // A Header says what an artifact is, what it needs and what it brings.
 type Header struct {
@@ -39,9 +46,9 @@ type Header struct {
 	Clears    []string `json:"clears"`
 	ClearsSet bool     `json:"clears_set"`
 
-	Scripts  []Script  `json:"scripts,omitempty"`
-	MetaData []byte    `json:"meta_data,omitempty"` // a JSON object as stored, or empty
-	Files    []FileSum `json:"files"`               // in the order of the manifest
+	Scripts  []Script        `json:"scripts,omitempty"`
+	MetaData json.RawMessage `json:"meta_data,omitempty"` // a JSON object as stored, or empty
+	Files    []FileSum       `json:"files"`               // in the order of the manifest
 
 	// Compression is how the header is packed; the payload may differ.
 	Compression Compression `json:"compression"`

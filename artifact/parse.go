@@ -2,7 +2,6 @@ package artifact
 
 import (
 	"archive/tar"
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -135,7 +134,7 @@ func (p *headerParser) setMetaData(b []byte, where string) error {
 	if _, err := parseObject(b, where); err != nil {
 		return err
 	}
-	p.MetaData = json.RawMessage(b)
+	p.MetaData = b
 	return nil
 }
 
