@@ -117,3 +117,27 @@ func (t *Tx) AddCount(id deployment.ID, s deployment.State, n int) error {
 	return t.exec("count assignments", `INSERT INTO deployment_count (deployment, state, n) VALUES ($1, $2, $3)
 		ON CONFLICT (deployment, state) DO UPDATE SET n = deployment_count.n + excluded.n`, id, s, n)
 }
+
+// BareDeployment is Deployment without the counts.
+func (r Reader) BareDeployment(id deployment.ID) (Deployment, error) {
+	return one(collect(r, scanDeployment, deploymentColumns+`WHERE p.id = $1`, id))
+}
+
+// CountOpen counts the devices of a deployment that have not come to an end.
+func (r Reader) CountOpen(id deployment.ID) (n int, err error) {
+	err = r.row(`SELECT CAST(COALESCE(SUM(n), 0) AS BIGINT) FROM deployment_count WHERE deployment = $1
+		AND state IN ('pending', 'offered', 'downloading', 'installing', 'rebooting', 'trying')`, args(id), &n)
+	return n, err
+}
+
+// CountActive counts active deployments; with a release, those of it.
+func (r Reader) CountActive(release string) (n int, err error) {
+	err = r.row(`SELECT COUNT(*) FROM deployment WHERE status = 'active'
+		AND (CAST($1 AS TEXT) = '' OR release = $1)`, args(release), &n)
+	return n, err
+}
+
+// LessImplied says that one implied device of a deployment got its row.
+func (t *Tx) LessImplied(id deployment.ID) error {
+	return t.exec("store deployment", `UPDATE deployment SET implied = implied - 1 WHERE id = $1`, id)
+}
