@@ -129,7 +129,7 @@ func (w *World) follow(ctx context.Context, s *Screen, c Chapter, id string) (st
 			if err := w.site.restart(ctx); err != nil {
 				return states, err
 			}
-			s.Say(time.Now(), "server killed and started again, with %d of %d devices through", ended, len(w.machines))
+			s.Say(time.Now(), "server restarted, every line cut, with %d of %d devices through", ended, len(w.machines))
 		}
 		if ended == len(w.machines) && w.allOn() {
 			return states, nil

@@ -3,8 +3,10 @@ package sim
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
@@ -76,10 +78,14 @@ func (m *Machine) flashFactoryImage(image Image, size int64, security uint32) er
 		if err != nil {
 			return err
 		}
-		if err := image.Write(w, size, uint64(security)); err != nil {
+		sum := sha256.New()
+		if err := image.Write(io.MultiWriter(w, sum), size, uint64(security)); err != nil {
 			return err
 		}
-		d := slot.Descriptor{Security: security, Artifact: "fw-" + image.Version, Version: image.Version, DeviceType: deviceType}
+		d := slot.Descriptor{
+			Length: size, SHA256: [32]byte(sum.Sum(nil)), Security: security,
+			Artifact: "fw-" + image.Version, Version: image.Version, DeviceType: deviceType,
+		}
 		if err := w.Finish(d); err != nil {
 			return err
 		}
