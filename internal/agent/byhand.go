@@ -91,11 +91,21 @@ func (a *Agent) byHand(ctx context.Context, do func() error) error {
 
 // play takes steps to the end, and says how it was.
 func (a *Agent) play(ctx context.Context, e update.Event) error {
-	if _, err := a.steps(ctx, e); err != nil {
-		return err
-	}
-	if a.record.Phase != update.Idle {
-		return nil
+	for {
+		effect, err := a.steps(ctx, e)
+		if err != nil {
+			return err
+		}
+		if a.record.Phase == update.Waiting {
+			return nil
+		}
+		if a.record.Phase == update.Idle {
+			break
+		}
+		if err := a.wait(ctx, effect.Until); err != nil {
+			return err
+		}
+		e = update.Tick{}
 	}
 	switch last := a.record.Last; last.State {
 	case deployment.Done:

@@ -146,5 +146,6 @@ func (u Rules) asked(r Record, e Event) Record {
 	if r.Target.Valid() && r.Running != r.Target {
 		return r // the new image does not run yet
 	}
+	r.Ran = true
 	return r.enter(Checking)
 }
