@@ -2,10 +2,8 @@ package mender
 
 import (
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -76,7 +74,7 @@ func (f *frontEnd) artifact(w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", menderapi.ArtifactType)
 	h.Set("ETag", `"`+content.Artifact().SHA256+`"`)
 	h.Set("Cache-Control", "private")
-	http.ServeContent(w, r, "", time.Time{}, sendable(content))
+	http.ServeContent(w, r, "", time.Time{}, content) // content that is a file is sent by the kernel
 	return nil
 }
 
@@ -92,13 +90,4 @@ func (f *frontEnd) checkLink(r *http.Request) (deployment.ID, device.ID, error) 
 		return "", "", errLink
 	}
 	return d, id, nil
-}
-
-// sendable is the file behind content, which the kernel can send by itself,
-// or else content.
-func sendable(content fleet.Content) io.ReadSeeker {
-	if c, ok := content.(interface{ File() *os.File }); ok && c.File() != nil {
-		return c.File()
-	}
-	return content
 }

@@ -7,12 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/moult-ota/moult/internal/fleet"
 	"github.com/moult-ota/moult/internal/wire/menderapi"
 )
 
@@ -176,28 +174,5 @@ func TestLinkBase(t *testing.T) {
 				t.Errorf("link = %s, want it to begin with %s", got, tt.want)
 			}
 		})
-	}
-}
-
-// onDisk is content that is a file.
-type onDisk struct {
-	fleet.Content
-	file *os.File
-}
-
-func (c onDisk) File() *os.File { return c.file }
-
-func TestSendable(t *testing.T) {
-	file, err := os.Open(os.DevNull)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	if got := sendable(onDisk{file: file}); got != file {
-		t.Errorf("sendable = %T, want the file", got)
-	}
-	elsewhere := onDisk{}
-	if got := sendable(elsewhere); got != elsewhere {
-		t.Errorf("sendable without a file = %T, want the content", got)
 	}
 }
