@@ -80,12 +80,6 @@ func (f *forgery) drop(name string) {
 	f.header = slices.DeleteFunc(f.header, func(e entry) bool { return e.name == name })
 }
 
-func (f *forgery) replace(old, new string) {
-	for i := range f.header {
-		f.header[i].body = strings.ReplaceAll(f.header[i].body, old, new)
-	}
-}
-
 func (f *forgery) bytes() []byte {
 	if f.packData == nil {
 		f.packData = f.pack
