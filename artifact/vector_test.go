@@ -179,3 +179,54 @@ func golden(t *testing.T, name string, body []byte, text string) {
 		t.Errorf("%s differs from its table; go test ./artifact -run Golden -args -update", path)
 	}
 }
+
+// Good artifacts that mender-artifact does not make.
+func TestGoodVectorsGolden(t *testing.T) {
+	for name, change := range map[string]func(*forgery){
+		"good: plain":       func(*forgery) {},
+		"good: signed":      func(f *forgery) { f.signer = key(t, "ec").signer(t) },
+		"good: version 2":   func(f *forgery) { *f = *forgeVersion2() },
+		"good: zero padded": func(f *forgery) { f.tail = strings.Repeat("\x00", 8192) },
+		"good: no last line feed": func(f *forgery) {
+			f.outer = func(es []entry) []entry { es[1].body = strings.TrimSuffix(es[1].body, "\n"); return es }
+		},
+		"good: white space in version": func(f *forgery) { f.version = "{ \"version\": 3,\n \"format\": \"mender\" }\n" },
+		"good: files in another order": func(f *forgery) {
+			f.packData = func([]byte) []byte { return tarOf([]entry{f.data[1], f.data[0]}) }
+		},
+		"good: empty meta-data": func(f *forgery) { f.set("headers/0000/meta-data", "") },
+		"good: no meta-data":    func(f *forgery) { f.drop("headers/0000/meta-data") },
+		"good: no clears": func(f *forgery) {
+			f.set("headers/0000/type-info", `{"type":"single-file","clears_artifact_provides":null}`)
+		},
+		"good: list to depend on": func(f *forgery) {
+			f.set("headers/0000/type-info", `{"type":"single-file","artifact_depends":{"k":["a","b"],"l":"c"}}`)
+		},
+		"good: rootfs-image of old tools": func(f *forgery) {
+			f.set("header-info", strings.Replace(headerInfo, "single-file", "rootfs-image", 1))
+			f.set("headers/0000/type-info", `{"type":""}`)
+		},
+		"good: name beyond ASCII": func(f *forgery) { f.set("header-info", strings.Replace(headerInfo, `"n"`, `"größe 1"`, 1)) },
+		"good: bootstrap": func(f *forgery) {
+			f.set("header-info", strings.Replace(headerInfo, `"single-file"`, `null`, 1))
+			f.set("headers/0000/type-info", `{"type":null,"artifact_provides":{"rootfs-image.version":"factory"}}`)
+			f.drop("headers/0000/meta-data")
+			f.data = nil
+		},
+	} {
+		f := forge()
+		change(f)
+		body := f.bytes()
+		keys := ""
+		if f.signer != nil {
+			keys = "keys: other,ec\n"
+		}
+		got, err := readAll(bytes.NewReader(body), unsigned)
+		check(t, err)
+		text := fmt.Sprintf("expect: good\n%sname: %s\ntype: %s\n", keys, got.Header.Name, got.Header.PayloadType)
+		for _, e := range f.data {
+			text += "file: " + strings.Replace(line(e.name, e.body), "  ", " ", 1) + "\n"
+		}
+		golden(t, name, body, text)
+	}
+}
