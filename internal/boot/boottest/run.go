@@ -12,9 +12,10 @@ import (
 
 // Options of a run. The zero Options are a run worth having in every test.
 type Options struct {
-	Seed uint64 // of the first life; 0 means 1
-	Cuts int    // to make at least; 0 means 20,000
-	Most int    // kinds of violation that end the run; 0 means 3
+	Seed  uint64 // of the first life; 0 means 1
+	Cuts  int    // to make at least; 0 means 20,000
+	Every int    // cut at every n-th operation only; 0 means at each
+	Most  int    // kinds of violation that end the run; 0 means 3
 }
 
 // A Violation is an invariant that a cut broke.
@@ -41,10 +42,10 @@ func Run(t testing.TB, s Subject, o Options) {
 // Play is Run for a caller that judges violations itself; it reports each
 // invariant once. It returns how many cuts were made.
 func Play(s Subject, o Options, report func(Violation)) (cuts int) {
-	o.Seed, o.Cuts, o.Most = max(o.Seed, 1), or(o.Cuts, 20_000), or(o.Most, 3)
+	o.Seed, o.Cuts, o.Every, o.Most = max(o.Seed, 1), or(o.Cuts, 20_000), or(o.Every, 1), or(o.Most, 3)
 	found := map[Invariant]bool{}
 	for seed := o.Seed; cuts < o.Cuts && len(found) < o.Most; seed++ {
-		l := &life{subject: s, seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
+		l := &life{subject: s, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), every: o.Every, budget: o.Cuts - cuts}
 		l.violated = func(v Violation) {
 			if !found[v.Invariant] {
 				found[v.Invariant] = true
@@ -74,6 +75,8 @@ type life struct {
 	dev      *device
 	images   int
 	cuts     int
+	every    int
+	budget   int  // cuts after which it only goes on to its end
 	over     bool // enough was found
 	goalNow  string
 	violated func(Violation)
@@ -134,7 +137,7 @@ func (l *life) goal(kind string) *goal {
 func (l *life) sweep(g *goal) {
 	for n, ops := range l.branch(g, nil) {
 		calm := make([]interruption, n)
-		for at := 1; at <= ops && !l.over; at++ {
+		for at := 1 + l.rng.IntN(l.every); at <= ops && !l.over && l.cuts < l.budget; at += l.every {
 			for how := range regimes {
 				first := append(slices.Clone(calm), interruption{at, how})
 				l.branch(g, first)

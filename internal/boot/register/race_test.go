@@ -2,5 +2,6 @@
 
 package register_test
 
-// slower divides the work: the race detector costs about this much.
-const slower = 10
+// slower divides the work: the race detector costs that much,
+// and there is one goroutine to a device.
+const slower = 25

@@ -1,0 +1,5 @@
+//go:build !race
+
+package boottest_test
+
+const slower = 1
