@@ -14,13 +14,12 @@ type Limits struct {
 
 // Limits that are part of the format, for readers and writers.
 const (
-	maxVersion   = 1 << 10   // bytes of version
-	maxSignature = 4 << 10   // bytes of manifest.sig: base64 of a 16384-bit RSA signature is 2732
-	maxJSON      = 1 << 20   // bytes of header-info, type-info, files or meta-data
-	maxName      = 256       // characters of artifact name, group, device type
-	maxEntry     = 100       // bytes of a file name as in the manifest, data/0000/ included
-	maxPadding   = 64 << 10  // zero bytes after the end of a tar: blocking factors of usual tars
-	maxTarHeader = 128 << 10 // bytes of tar metadata around the entries of one payload file
+	maxVersion   = 1 << 10  // bytes of version
+	maxSignature = 4 << 10  // bytes of manifest.sig: base64 of a 16384-bit RSA signature is 2732
+	maxJSON      = 1 << 20  // bytes of header-info, type-info, files or meta-data
+	maxName      = 256      // characters of artifact name, group, device type
+	maxEntry     = 100      // bytes of a file name as in the manifest, data/0000/ included
+	maxPadding   = 64 << 10 // zero bytes after the end of a tar: blocking factors of usual tars
 )
 
 func (l Limits) orDefaults() Limits {
