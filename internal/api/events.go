@@ -63,7 +63,7 @@ func (a *api) start(ctx context.Context, in *eventsIn) (fleet.Cursor, error) {
 	case in.After >= 0:
 		return fleet.Cursor(in.After), nil
 	}
-	return 0, nil // LATEST
+	return a.control.Latest(ctx)
 }
 
 func (a *api) watchEvents(ctx context.Context, in *eventsIn) (*huma.StreamResponse, error) {

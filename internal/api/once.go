@@ -13,7 +13,7 @@ import (
 
 // Idempotency is for requests that may be sent again and happen once.
 type Idempotency struct {
-	Key    string `header:"Idempotency-Key" maxLength:"255" doc:"The same key and body within 24 hours get the first answer again; another body is refused"`
+	Key    string `header:"Idempotency-Key" maxLength:"200" doc:"The same key and body within 24 hours get the first answer again; another body is refused"`
 	method string
 	path   string
 }
