@@ -37,6 +37,7 @@ restarted. Exit code 0 means that every device ended where it should.`,
 	}
 	c.Flags().IntVar(&o.Devices, "devices", 30, "how many devices")
 	c.Flags().Uint64Var(&o.Seed, "seed", 1, "of every choice: whose power is pulled, and when")
+	c.Flags().Int64Var(&o.Rate, "rate", 2<<20, "bytes a second of the fastest devices' lines; 0 is as fast as it goes")
 	c.Flags().StringVar(&keep, "keep", "", "empty or new directory for the server's and the devices' disks, kept afterwards")
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log what every agent does")
 	return c

@@ -17,7 +17,7 @@ import (
 const (
 	chapterWait = 60 * time.Second // for a deployment to end everywhere
 	pullShare   = 0.25             // of the devices lose power where a chapter says so
-	maxFuse     = 60               // disk operations; about what one update takes
+	maxFuse     = 130              // disk operations; about what one update takes
 )
 
 // ErrStory means that the demo ended, and not as it should have.
@@ -113,23 +113,24 @@ func (w *World) deploy(ctx context.Context, c Chapter) (id string, err error) {
 // middle when the chapter says so.
 func (w *World) follow(ctx context.Context, s *Screen, c Chapter, id string) (states map[*Machine]client.Assignment, err error) {
 	restart := c.Restart
-	said := w.cuts()
 	for {
 		if states, err = w.states(ctx, id); err != nil {
 			return states, err
 		}
-		s.Draw(w.rows(states))
-		if n := w.cuts(); n > said {
-			s.Say(time.Now(), "power pulled, %d so far", n)
-			said = n
+		rows := w.rows(states)
+		s.Draw(rows)
+		for _, m := range w.machines {
+			for _, news := range m.takeNews() {
+				s.Say(time.Now(), "%s: %s", m.Name, news)
+			}
 		}
 		ended := ended(states)
-		if restart && ended*4 >= len(w.machines) {
+		if restart && halfway(rows) {
 			restart = false
 			if err := w.site.restart(ctx); err != nil {
 				return states, err
 			}
-			s.Say(time.Now(), "server restarted, every line cut, with %d of %d devices through", ended, len(w.machines))
+			s.Say(time.Now(), "server restarted, every line cut in mid-download")
 		}
 		if ended == len(w.machines) && w.allOn() {
 			return states, nil
@@ -138,6 +139,15 @@ func (w *World) follow(ctx context.Context, s *Screen, c Chapter, id string) (st
 			return states, err
 		}
 	}
+}
+
+// halfway reports whether the fleet has half of its bytes.
+func halfway(rows []Row) bool {
+	parts := 0.0
+	for _, r := range rows {
+		parts += r.Part
+	}
+	return parts*2 >= float64(len(rows))
 }
 
 func ended(states map[*Machine]client.Assignment) (n int) {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -45,6 +46,7 @@ type Machine struct {
 	runs   slot.Slot // None while off
 	cuts   int       // how often the power was pulled
 	pulled bool      // the last life ended so
+	news   []string  // what happened, until somebody asks
 	boots  int
 }
 
@@ -167,6 +169,7 @@ func (m *Machine) unplug(p *Power) (cut bool) {
 	m.power, m.runs = nil, slot.None
 	if cut, m.pulled = p.WasCut(), p.WasCut(); cut {
 		m.cuts++
+		m.news = append(m.news, fmt.Sprintf("power pulled while %s", cmp.Or(m.sight.State, "starting")))
 		m.fuse = 0
 	}
 	return cut
@@ -283,4 +286,13 @@ func (m *Machine) idle() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.runs != slot.None && (m.sight.State == "" || m.sight.State.Final())
+}
+
+// takeNews returns what happened since it was last asked.
+func (m *Machine) takeNews() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	news := m.news
+	m.news = nil
+	return news
 }

@@ -13,8 +13,11 @@ import (
 func (m *Machine) look(hw *hardware, running slot.Slot) {
 	var versions [2]string
 	for i, d := range hw.slots {
-		if desc, err := slot.ReadDescriptor(d); err == nil {
-			versions[i] = desc.Version
+		if _, err := slot.ReadDescriptor(d); err != nil {
+			continue
+		}
+		if image, err := ReadImage(d); err == nil {
+			versions[i] = image.Version
 		}
 	}
 	m.mu.Lock()

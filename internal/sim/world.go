@@ -24,7 +24,8 @@ type Options struct {
 	Devices   int    // 0 means 30
 	Seed      uint64 // of every choice that the world makes
 	Dir       string // where everything lives; must be empty
-	ImageSize int64  // bytes; 0 means 1 MiB
+	ImageSize int64  // bytes; 0 means 4 MiB
+	Rate      int64  // bytes a second of each device's line; 0 is as fast as it goes
 	Log       *slog.Logger
 }
 
@@ -52,14 +53,14 @@ type World struct {
 // NewWorld makes the world; nothing runs yet.
 func NewWorld(o Options) (*World, error) {
 	o.Devices = cmp.Or(o.Devices, 30)
-	o.ImageSize = cmp.Or(o.ImageSize, 1<<20)
+	o.ImageSize = cmp.Or(o.ImageSize, 4<<20)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Devices < 1 || o.Devices > maxDevices {
 		return nil, fmt.Errorf("make world: %d devices, want 1 to %d", o.Devices, maxDevices)
 	}
-	w := &World{o: o, rng: mrand.New(mrand.NewPCG(o.Seed, 1)), byID: map[string]*Machine{}}
+	w := &World{o: o, rng: newRand(o.Seed), byID: map[string]*Machine{}}
 	var err error
 	if w.builder, err = NewBuilder(); err != nil {
 		return nil, err
@@ -70,6 +71,9 @@ func NewWorld(o Options) (*World, error) {
 	w.tamperer = &Tamperer{RoundTripper: &http.Transport{MaxIdleConnsPerHost: o.Devices, MaxIdleConns: 0}}
 	return w, nil
 }
+
+// newRand returns the source of a world's choices.
+func newRand(seed uint64) *mrand.Rand { return mrand.New(mrand.NewPCG(seed, 1)) }
 
 // Start starts the server and plugs every device in.
 func (w *World) Start(ctx context.Context) error {
@@ -106,13 +110,18 @@ func (w *World) addMachine(i int, token string) error {
 	name := fmt.Sprintf("dev-%0*d", len(fmt.Sprint(w.o.Devices)), i+1)
 	m, err := NewMachine(&Machine{
 		Name: name, dir: filepath.Join(w.o.Dir, name), seed: w.rng.Uint64(), servers: []string{w.site.url},
-		token: token, transport: w.tamperer, key: key, trusted: w.builder.key, log: w.o.Log.With("device", name),
+		token: token, transport: w.line(), key: key, trusted: w.builder.key, log: w.o.Log.With("device", name),
 	}, factory.Image, w.o.ImageSize, uint32(factory.Security))
 	if err != nil {
 		return err
 	}
 	w.machines = append(w.machines, m)
 	return nil
+}
+
+// line is a device's way to the network: some are half as fast as others.
+func (w *World) line() Line {
+	return Line{w.tamperer, w.o.Rate/2 + int64(w.rng.Float64()*float64(w.o.Rate/2))}
 }
 
 // enrolled waits until the server knows every device and its type.

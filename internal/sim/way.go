@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // A Tamperer is somebody on the way between server and devices: while on, it
@@ -53,5 +54,35 @@ func (r *tampered) Read(p []byte) (int, error) {
 		r.t.flipped.Add(1)
 	}
 	r.left -= int64(n)
+	return n, err
+}
+
+// A Line is one device's way to the network, with a bandwidth.
+type Line struct {
+	http.RoundTripper
+	Rate int64 // bytes a second of an answer's body; 0 is as fast as it goes
+}
+
+// RoundTrip passes a request on and slows its answer down.
+func (l Line) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := l.RoundTripper.RoundTrip(req)
+	if err == nil && l.Rate > 0 {
+		resp.Body = &slow{ReadCloser: resp.Body, rate: l.Rate, over: req.Context().Done()}
+	}
+	return resp, err
+}
+
+type slow struct {
+	io.ReadCloser
+	rate int64
+	over <-chan struct{}
+}
+
+func (s *slow) Read(p []byte) (int, error) {
+	n, err := s.ReadCloser.Read(p[:min(len(p), 32<<10)])
+	select {
+	case <-s.over:
+	case <-time.After(time.Duration(int64(n) * int64(time.Second) / s.rate)):
+	}
 	return n, err
 }
