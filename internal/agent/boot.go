@@ -8,7 +8,6 @@ import (
 	"github.com/moult-ota/moult/internal/install"
 	"github.com/moult-ota/moult/internal/install/module"
 	"github.com/moult-ota/moult/internal/install/rootfs"
-	"github.com/moult-ota/moult/internal/slot"
 	"github.com/moult-ota/moult/internal/update"
 )
 
@@ -85,18 +84,4 @@ func (a *Agent) installer(kind string) (install.Installer, error) {
 // written is what the record remembers of the payload.
 func (a *Agent) written() install.Written {
 	return install.Written{Target: a.record.Target, Image: a.record.Image, Security: a.record.Floor}
-}
-
-// firstProvides names the artifact in a slot's descriptor.
-func firstProvides(open func(slot.Slot) (slot.File, error), s slot.Slot) update.Provides {
-	f, err := open(s)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	d, err := slot.ReadDescriptor(f)
-	if err != nil || d.Artifact == "" {
-		return nil
-	}
-	return update.Provides{"artifact_name": d.Artifact}
 }

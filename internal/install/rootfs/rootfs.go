@@ -63,7 +63,7 @@ func (i *Installer) write(ctx context.Context, f slot.File, target slot.Slot, p 
 	if err != nil {
 		return err
 	}
-	if err := i.change(func(v boot.Vars) (boot.Vars, error) { return boot.Release(v, target, i.Running) }); err != nil {
+	if err := i.change(func(v boot.Vars) (boot.Vars, error) { return i.release(v, target) }); err != nil {
 		return err
 	}
 	if _, err := io.Copy(w, stoppable{ctx, file}); err != nil {
@@ -76,6 +76,14 @@ func (i *Installer) write(ctx context.Context, f slot.File, target slot.Slot, p 
 		return err
 	}
 	return w.Finish(d)
+}
+
+// release wants a register that can go back to what runs now.
+func (i *Installer) release(v boot.Vars, target slot.Slot) (boot.Vars, error) {
+	if v.Current != i.Running {
+		return v, fmt.Errorf("slot %v runs, but the boot register names slot %v as current; moult-agent show says more", i.Running, v.Current)
+	}
+	return boot.Release(v, target, i.Running)
 }
 
 // Activate sets the upgrade flag, for exactly the image that was written.
