@@ -92,6 +92,7 @@ func packPayload(s *Spec) (*packed, error) {
 	if err != nil {
 		return nil, err
 	}
+	os.Remove(file.Name()) // where the system allows it; nothing is left when the program is killed
 	p := &packed{file: file}
 	if err := p.fill(s); err != nil {
 		p.remove()

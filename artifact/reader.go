@@ -133,9 +133,7 @@ func (r *Reader) openPayload() error {
 
 // finish checks all that can follow the last file, and returns io.EOF.
 func (r *Reader) finish() error {
-	if err := r.payload.finish(); err != nil {
-		return err
-	}
+	r.payload.close()
 	h, err := r.outer.next()
 	switch {
 	case err == nil:

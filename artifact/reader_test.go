@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/moult-ota/moult/artifact"
 )
@@ -153,6 +154,33 @@ func TestKeysDecide(t *testing.T) {
 			t.Errorf("%s: verified is %v", tt.name, h.Verified)
 		}
 	}
+}
+
+// Close in the middle leaves nothing running.
+func TestCloseEndsReadAhead(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for _, c := range compressions {
+		spec := rootfs(bytes.Repeat(noise(70_001), 300))
+		spec.Compression = c
+		a, err := artifact.NewReader(bytes.NewReader(write(t, spec)), artifact.ReaderOptions{AllowUnsigned: true, ReadAhead: true})
+		check(t, err)
+		f, err := a.Next()
+		check(t, err)
+		_, err = io.ReadFull(f, make([]byte, 1000))
+		check(t, err)
+		check(t, a.Close())
+		check(t, a.Close())
+		if _, err := a.Next(); err == nil || err == io.EOF {
+			t.Errorf("%s: Next() after Close = %v", c, err)
+		}
+	}
+	for range 200 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
 }
 
 // Memory does not grow with the payload.

@@ -15,7 +15,8 @@ type unpackOptions struct {
 }
 
 // An unpacker reads a compressed stream. Its errors are broken rules, or those
-// of the stream below.
+// of the stream below. It returns io.EOF only where the stream below does, so
+// nothing can hide behind the compressed data.
 type unpacker struct {
 	r     io.Reader
 	close func()
@@ -88,10 +89,7 @@ func (u *unpacker) explain(err error) error {
 // A payload is data/0000.tar while it is read.
 type payload struct {
 	entries *entries
-	stored  io.Reader // the entry of the outer tar
 	close   func()
-	where   string
-	src     *source
 }
 
 func openPayload(r *Reader, name string, c Compression) (*payload, error) {
@@ -99,21 +97,5 @@ func openPayload(r *Reader, name string, c Compression) (*payload, error) {
 	if err != nil {
 		return nil, r.src.explain(err, RuleCompression, name)
 	}
-	return &payload{
-		entries: newEntries(r.src, in, r.limits.Payload, name),
-		stored:  r.outer.tar, close: in.close, where: name, src: r.src,
-	}, nil
-}
-
-// finish checks that the stored entry ends where its content does.
-func (p *payload) finish() error {
-	p.close()
-	n, err := io.ReadFull(p.stored, make([]byte, 1))
-	switch {
-	case n > 0:
-		return broken(RuleTrailing, p.where, "data after the compressed stream")
-	case err != io.EOF:
-		return p.src.explain(err, RuleTar, p.where)
-	}
-	return nil
+	return &payload{entries: newEntries(r.src, in, r.limits.Payload, name), close: in.close}, nil
 }

@@ -308,10 +308,10 @@ func decode(t *testing.T, text string, v any) {
 
 func TestRead(t *testing.T) {
 	dir := desk(t)
-	ok(t, dir, strings.Fields("artifact write module-image -n m1 -t dev -t d2 -T single-file -f a.txt -m meta.json -p x:y -d k:v -d k:w --security-version 3 -s ArtifactInstall_Enter_00")...)
+	ok(t, dir, strings.Fields("artifact write module-image -n m1 -t dev -t d2 -c d3 -c d4 -T single-file -f a.txt -m meta.json -p x:y -d k:v -d k:w --security-version 3 -s ArtifactInstall_Enter_00")...)
 	got := ok(t, dir, "artifact", "read", "artifact.mender")
 	for _, want := range []string{
-		"name               m1\n", "signature          not signed\n", "device types       dev, d2\n", "payload type       single-file\n",
+		"name               m1\n", "signature          not signed\n", "device types       dev, d2, d3, d4\n", "payload type       single-file\n",
 		"security version   3 (rootfs-image.single-file.security_version)\n", "x: y\n", "k: v | w\n",
 		"clears             rootfs-image.single-file.*\n", "script             ArtifactInstall_Enter_00\n", `meta-data          {"dest":"/opt"}`,
 		"file               a.txt\n", "5 bytes, sha256 8ed3f6ad685b959ead7022518e1af76cd816f8e8ec7ccdda1ed4018e8f2223f8",

@@ -59,6 +59,7 @@ func (w *writer) fill() error {
 }
 
 func (w *writer) fillRequired() (err error) {
+	w.spec.DeviceTypes = append(w.spec.DeviceTypes, w.compatible...)
 	switch {
 	case w.spec.Name == "":
 		return usage("what is its name? --artifact-name NAME")

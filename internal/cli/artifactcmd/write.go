@@ -13,6 +13,7 @@ type writer struct {
 	spec           artifact.Spec
 	software       artifact.Software
 	files, scripts []string
+	compatible     []string // more device types
 	metaData, key  string
 	provides       []string
 	depends        []string
@@ -31,7 +32,7 @@ func (w *writer) commonFlags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVarP(&w.spec.Name, "artifact-name", "n", "", "name of the artifact (required)")
 	f.StringArrayVarP(&w.spec.DeviceTypes, "device-type", "t", nil, "device type that the artifact fits; repeat for several (required)")
-	f.StringArrayVarP(&w.spec.DeviceTypes, "compatible-types", "c", nil, "same as --device-type")
+	f.StringArrayVarP(&w.compatible, "compatible-types", "c", nil, "same as --device-type")
 	f.StringArrayVarP(&w.provides, "provides", "p", nil, "`KEY:VALUE` that is installed with the artifact; repeat for several")
 	f.StringVarP(&w.spec.Group, "provides-group", "g", "", "artifact group that is installed with the artifact")
 	f.StringArrayVar(&w.clears, "clears-provides", nil, "`PATTERN` of provides that installing clears; repeat for several")
