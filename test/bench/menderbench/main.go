@@ -1,0 +1,87 @@
+// Menderbench measures the server behind Mender's device API beside bare
+// net/http, in one process and one run, and prints ratios.
+//
+//	go run ./test/bench/menderbench [-time 2s] [-runs 3] [-conns 16] [-mib 64]
+//
+// It exits 1 when a ratio misses its target.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+type settings struct {
+	time       time.Duration // of one measurement
+	runs       int
+	conns, mib int
+}
+
+func main() {
+	var s settings
+	flag.DurationVar(&s.time, "time", 2*time.Second, "measure so long")
+	flag.IntVar(&s.runs, "runs", 3, "measure so often, and take the best")
+	flag.IntVar(&s.conns, "conns", 16, "connections at once")
+	flag.IntVar(&s.mib, "mib", 64, "size of the artifact")
+	flag.Parse()
+	ok, err := run(s)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "menderbench:", err)
+		os.Exit(1)
+	}
+	if !ok {
+		os.Exit(1)
+	}
+}
+
+// A comparison is two ways to serve, each a number per second.
+type comparison struct {
+	name, unit   string
+	ours, theirs func(time.Duration) (float64, error)
+	target       float64 // least ratio
+}
+
+func run(s settings) (bool, error) {
+	dir, err := os.MkdirTemp("", "menderbench-")
+	if err != nil {
+		return false, err
+	}
+	defer os.RemoveAll(dir)
+	w, err := newWorld(dir, s)
+	if err != nil {
+		return false, err
+	}
+	defer w.close()
+	fmt.Printf("%d connections, best of %d runs of %v each\n\n", s.conns, s.runs, s.time)
+	fmt.Printf("%-34s %12s %12s %7s %7s\n", "", "ours", "bare", "ratio", "target")
+	ok := true
+	for _, c := range w.comparisons() {
+		met, err := c.measure(s)
+		if err != nil {
+			return false, fmt.Errorf("%s: %w", c.name, err)
+		}
+		ok = met && ok
+	}
+	return ok, nil
+}
+
+// measure runs both in turn, so that a busy machine slows both.
+func (c comparison) measure(s settings) (bool, error) {
+	var ours, theirs float64
+	for range s.runs {
+		mine, err := c.ours(s.time)
+		if err != nil {
+			return false, err
+		}
+		other, err := c.theirs(s.time)
+		if err != nil {
+			return false, err
+		}
+		ours, theirs = max(ours, mine), max(theirs, other)
+	}
+	ratio := ours / theirs
+	fmt.Printf("%-34s %8.0f %s %8.0f %s %7.2f %7.2f\n", c.name, ours, c.unit, theirs, c.unit, ratio, c.target)
+	return ratio >= c.target, nil
+}
