@@ -122,8 +122,7 @@ func (a *Agent) unfetched(ctx context.Context, src source, err error) update.Eve
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, link.ErrCanceled), errors.Is(cause, link.ErrNotFound):
 		return update.Canceled{}
-	case errors.Is(err, errRefused), errors.Is(err, artifact.ErrSignature),
-		errors.Is(err, artifact.ErrUnsigned), errors.Is(err, artifact.ErrNoKey):
+	case errors.Is(err, errRefused):
 		return update.Refused{Detail: err.Error()}
 	}
 	switch broken := src.Broken(); {
@@ -131,6 +130,9 @@ func (a *Agent) unfetched(ctx context.Context, src source, err error) update.Eve
 		return update.Expired{}
 	case broken != nil:
 		return update.Down{Detail: broken.Error()}
+	}
+	if rule := new(artifact.RuleError); errors.As(err, &rule) { // not what somebody we trust has signed
+		return update.Refused{Detail: err.Error()}
 	}
 	return update.Broke{Detail: err.Error()}
 }
