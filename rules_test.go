@@ -84,7 +84,7 @@ var places = map[string]place{
 var codecs = map[string][]string{
 	"artifact": {
 		"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd",
-		"github.com/klauspost/pgzip", "github.com/ulikunitz/xz",
+		"github.com/klauspost/pgzip", "github.com/ulikunitz/xz", "github.com/ulikunitz/xz/lzma",
 	},
 	"internal/store": {"github.com/google/uuid"},
 }
