@@ -13,8 +13,8 @@ import (
 // Options of a run. The zero Options are a run worth having in every test.
 type Options struct {
 	Seed  uint64 // of the first life; 0 means 1
-	Cuts  int    // to make at least; 0 means 20,000
-	Every int    // cut at every n-th operation only; 0 means at each
+	Cuts  int    // to make at least; 0 means 50,000
+	Every int    // cut at every n-th operation only; 0 means as Cuts allows in one life
 	Most  int    // kinds of violation that end the run; 0 means 3
 }
 
@@ -42,10 +42,10 @@ func Run(t testing.TB, s Subject, o Options) {
 // Play is Run for a caller that judges violations itself; it reports each
 // invariant once. It returns how many cuts were made.
 func Play(s Subject, o Options, report func(Violation)) (cuts int) {
-	o.Seed, o.Cuts, o.Every, o.Most = max(o.Seed, 1), or(o.Cuts, 20_000), or(o.Every, 1), or(o.Most, 3)
+	o.Seed, o.Cuts, o.Most = max(o.Seed, 1), or(o.Cuts, 50_000), or(o.Most, 3)
 	found := map[Invariant]bool{}
 	for seed := o.Seed; cuts < o.Cuts && len(found) < o.Most; seed++ {
-		l := &life{subject: s, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), every: o.Every, budget: o.Cuts - cuts}
+		l := &life{subject: s, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), every: o.Every, budget: (o.Cuts - cuts) / len(story)}
 		l.violated = func(v Violation) {
 			if !found[v.Invariant] {
 				found[v.Invariant] = true
@@ -76,7 +76,7 @@ type life struct {
 	images   int
 	cuts     int
 	every    int
-	budget   int  // cuts after which it only goes on to its end
+	budget   int  // cuts at one goal, when every is 0
 	over     bool // enough was found
 	goalNow  string
 	violated func(Violation)
@@ -132,13 +132,18 @@ func (l *life) goal(kind string) *goal {
 	return g
 }
 
-// sweep cuts a branch of the device at every operation of every power-on of
+// sweep cuts branches of the device at every operation of every power-on of
 // the goal, in every regime, and some of them again while they recover.
 func (l *life) sweep(g *goal) {
-	for n, ops := range l.branch(g, nil) {
+	powerOns := l.branch(g, nil)
+	step := l.step(powerOns)
+	for n, ops := range powerOns {
 		calm := make([]interruption, n)
-		for at := 1 + l.rng.IntN(l.every); at <= ops && !l.over && l.cuts < l.budget; at += l.every {
+		for at := 1 + l.rng.IntN(step); at <= ops; at += step {
 			for how := range regimes {
+				if l.over {
+					return
+				}
 				first := append(slices.Clone(calm), interruption{at, how})
 				l.branch(g, first)
 				l.branch(g, append(first, l.chance(12), l.chance(12)))
@@ -146,6 +151,21 @@ func (l *life) sweep(g *goal) {
 			}
 		}
 	}
+}
+
+// cutsEach is about how many cuts sweep makes for one operation.
+const cutsEach = int(regimes) * (1 + 3 + 5)
+
+// step says at every how many operations sweep cuts.
+func (l *life) step(powerOns []int) int {
+	if l.every > 0 {
+		return l.every
+	}
+	ops := 0
+	for _, n := range powerOns {
+		ops += n
+	}
+	return 1 + ops*cutsEach/max(1, l.budget)
 }
 
 // An interruption is a cut during operation at of a power-on, from 1; 0 is none.

@@ -24,7 +24,7 @@ func TestSuiteRefusesNaiveRegisters(t *testing.T) {
 			s := boottest.Subject{Name: tt.name, Blank: boottest.NewNOR(naiveRoom, 8)}
 			s.Open = func(s boottest.Storage) (boot.Env, error) { return tt.open(s.(*boottest.NOR)), nil }
 			var got []boottest.Invariant
-			cuts := boottest.Play(s, boottest.Options{Every: slower}, func(v boottest.Violation) {
+			cuts := boottest.Play(s, boottest.Options{}, func(v boottest.Violation) {
 				got = append(got, v.Invariant)
 			})
 			for _, want := range tt.want {
@@ -43,5 +43,5 @@ func TestSuiteAcceptsDisk(t *testing.T) {
 		Name:  "two records on a disk",
 		Blank: boottest.NewDisk(2 * naiveRoom),
 		Open:  func(s boottest.Storage) (boot.Env, error) { return onDisk{s.(*boottest.Disk)}, nil },
-	}, boottest.Options{Cuts: 20_000 / slower, Every: slower})
+	}, boottest.Options{Cuts: 20_000 / slower})
 }
