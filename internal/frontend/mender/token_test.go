@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/moult-ota/moult/internal/device"
 )
 
 var testTokens = tokens{newSeal(testSecret, "device token"), time.Hour}
@@ -28,6 +30,21 @@ func TestToken(t *testing.T) {
 		if c[name] != v {
 			t.Errorf("claim %s = %v, want %v", name, c[name], v)
 		}
+	}
+}
+
+// Ids that JSON escapes, and claims in another order, are read all the same.
+func TestTokenSpelling(t *testing.T) {
+	now := (&clock{}).now()
+	for _, id := range []device.ID{"01a205af-9677-74b4-a949-934569a3db13", `a"b\c`, "<&>", `","exp":99,`, "ä\n", "{"} {
+		if got, err := testTokens.check(testTokens.issue(id, now), now); got != id || err != nil {
+			t.Errorf("check = %q, %v, want %q", got, err, id)
+		}
+	}
+	text := tokenHead + base64.RawURLEncoding.EncodeToString([]byte(`{"jti":"x", "exp":99999999999, "sub":"device-1"}`))
+	token := string(testTokens.seal.append([]byte(text+"."), text))
+	if got, err := testTokens.check(token, now); got != "device-1" || err != nil {
+		t.Errorf("check of another order = %q, %v, want device-1", got, err)
 	}
 }
 

@@ -47,6 +47,11 @@ func (r NextRequest) Append(dst []byte) []byte { return appendJSON(dst, r) }
 
 // ParseNextRequest reads the body that was sent to NextPath.
 func ParseNextRequest(src []byte) (NextRequest, error) {
+	if len(src) <= MaxNextBody {
+		if r, ok := plainNext(string(src)); ok {
+			return r, checkProvides(r.Provides)
+		}
+	}
 	var r NextRequest
 	if err := parse(src, MaxNextBody, &r); err != nil {
 		return NextRequest{}, err
