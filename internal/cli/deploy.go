@@ -56,6 +56,9 @@ func (p *program) deployCreate() *cobra.Command {
 		if err != nil {
 			return err
 		}
+		if d.Size == 0 {
+			p.say("warning: no device matches now; `moult device list` shows each one's type, which is known once it checked in")
+		}
 		if w.wait {
 			p.say("deployment %s: %s to %d devices", d.ID, d.Release, d.Size)
 			return p.watch(c.Context(), api, d.ID, w)

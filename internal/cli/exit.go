@@ -66,7 +66,7 @@ var byCode = map[string]struct {
 	"in_use":               {exitConflict, "abort the deployment first: moult deploy list --status active"},
 	"precondition_failed":  {exitConflict, "look at it again and decide again"},
 	"idempotency_mismatch": {exitConflict, ""},
-	"artifact_refused":     {exitVerify, "look at the file with: moult artifact inspect FILE"},
+	"artifact_refused":     {exitVerify, "look at the file with: moult artifact read FILE"},
 	"invalid":              {exitUsage, ""},
 	"busy":                 {exitError, "try again in a moment"},
 }
