@@ -58,7 +58,9 @@ func TestForgedTokens(t *testing.T) {
 	other := tokens{newSeal([]byte("another secret of thirty-two byte"), "device token"), time.Hour}
 	links := tokens{newSeal(testSecret, "artifact link"), time.Hour}
 	last := map[bool]string{true: "B", false: "A"}[strings.HasSuffix(token, "A")]
+	sealed := b64([]byte(`{"alg":"HS512","typ":"JWT"}`)) + "." + part[1]
 	tests := map[string]string{
+		"other alg, sealed":  string(testTokens.seal.append([]byte(sealed+"."), sealed)),
 		"empty":              "",
 		"dots":               "..",
 		"alg none":           none + "." + part[1] + ".",
