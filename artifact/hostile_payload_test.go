@@ -63,6 +63,7 @@ func hostileJSON() []hostile {
 		h("type empty, not rootfs-image", "type", kind, `"single-file"`, `""`),
 		h("type null", "type", kind, `"single-file"`, `null`),
 		h("files without a type", "type", info, `"type":"single-file"`, `"type":null`).also(set(kind, `"single-file"`, `null`)),
+		h("empty type in a bootstrap artifact", "type", kind, `"single-file"`, `""`).also(set(info, `"single-file"`, `null`)).also(func(f *forgery) { f.data = nil }),
 		h("not UTF-8", "json", info, `"n"`, "\"\xff\""),
 		h("json cut", "json", info, `}}`, `}`),
 		h("nested deep", "json", "headers/0000/meta-data", `1`, strings.Repeat("[", 40)+strings.Repeat("]", 40)),

@@ -63,7 +63,7 @@ func TestStreamErrors(t *testing.T) {
 // and times in tar headers are not signed, and not believed either.
 func TestFlippedBits(t *testing.T) {
 	pair := newECDSA(t)
-	spec := rootfs(noise(3000))
+	spec := rootfs(noise(300))
 	spec.Signer, spec.Compression = pair.signer(t), artifact.None
 	whole := write(t, spec)
 	opts := artifact.ReaderOptions{Keys: []artifact.Verifier{pair.verifier(t)}}

@@ -30,7 +30,6 @@ func unpack(r io.Reader, c Compression, o unpackOptions) (*unpacker, error) {
 	switch c {
 	case None:
 		u.r = r
-		return u, nil
 	case Gzip:
 		u.r, err = gzip.NewReader(r)
 	case Lzma:

@@ -98,7 +98,7 @@ func ourRead(path string) func() error {
 			if err != nil {
 				return err
 			}
-			if _, err := io.Copy(io.Discard, file); err != nil {
+			if err := drain(file); err != nil {
 				return err
 			}
 		}
@@ -114,6 +114,19 @@ func hash(path string) func() error {
 		defer f.Close()
 		_, err = io.CopyBuffer(struct{ io.Writer }{sha256.New()}, struct{ io.Reader }{f}, make([]byte, 256<<10))
 		return err
+	}
+}
+
+// drain reads in pieces as large as an installer writes.
+func drain(r io.Reader) error {
+	for piece := make([]byte, 256<<10); ; {
+		switch _, err := r.Read(piece); err {
+		case nil:
+		case io.EOF:
+			return nil
+		default:
+			return err
+		}
 	}
 }
 
