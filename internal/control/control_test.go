@@ -68,7 +68,11 @@ func newFixture(t testing.TB, change ...func(*control.Options)) *fixture {
 
 func fixtureOn(t testing.TB, db *store.DB, change ...func(*control.Options)) *fixture {
 	t.Helper()
-	blobs, err := disk.Open(t.TempDir())
+	return fixtureWith(t, db, t.TempDir(), change...)
+}
+
+func fixtureWith(t testing.TB, db *store.DB, dir string, change ...func(*control.Options)) *fixture {
+	blobs, err := disk.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
