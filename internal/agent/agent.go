@@ -23,7 +23,6 @@ type Agent struct {
 	rules     update.Rules
 	link      link.Link // nil: no server is known
 	slots     install.Installer
-	modules   func(payloadType string) install.Installer
 	log       *journal
 	record    update.Record
 	stored    []byte        // what Record holds

@@ -54,31 +54,23 @@ func (a *Agent) installers() {
 			Env: a.o.Boot, Open: a.o.Open, Running: a.o.Running, DeviceType: a.o.DeviceType, Tries: a.o.Tries,
 		}
 	}
-	a.modules = func(kind string) install.Installer {
-		m, err := module.New(module.Options{
-			Folder: a.o.Modules, Work: a.o.ModuleWork, Kind: kind, Log: a.log.note,
-			Provides: a.record.Provides(), DeviceType: a.o.DeviceType,
-		})
-		if err != nil {
-			return nil
-		}
-		return m
-	}
 }
 
-// installer returns what installs payloads of a kind, and an error that names
-// the kind when nothing does.
+// installer returns what installs payloads of a kind; the error names the kind
+// when nothing does.
 func (a *Agent) installer(kind string) (install.Installer, error) {
 	switch {
 	case kind == payloadType && a.slots != nil:
 		return a.slots, nil
 	case kind == "":
 		return nothing{}, nil
+	case a.o.Modules == "":
+		return nil, fmt.Errorf("no installer for payloads of type %q here", kind)
 	}
-	if m := a.modules(kind); m != nil && a.o.Modules != "" {
-		return m, nil
-	}
-	return nil, fmt.Errorf("no installer for payloads of type %q here", kind)
+	return module.New(module.Options{
+		Folder: a.o.Modules, Work: a.o.ModuleWork, Kind: kind, Log: a.log.note,
+		Provides: a.record.Provides(), DeviceType: a.o.DeviceType,
+	})
 }
 
 // written is what the record remembers of the payload.
