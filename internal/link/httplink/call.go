@@ -3,6 +3,7 @@ package httplink
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -61,18 +62,24 @@ func (l *Link) call(ctx context.Context, method, path string, body []byte, limit
 		}
 		a, err = l.exchange(ctx, method, path, body, limit, l.authorized)
 		if err != nil || a.code != http.StatusUnauthorized || fresh {
-			return err
+			return errors.Join(err, a.fault())
 		}
 		if err := l.authenticate(ctx); err != nil {
 			return err
 		}
 		a, err = l.exchange(ctx, method, path, body, limit, l.authorized)
-		return err
+		return errors.Join(err, a.fault())
 	})
-	if err == nil && a.code/100 == 5 && a.after == 0 {
-		err = a.err()
-	}
 	return a, err
+}
+
+// fault is the error of a server that is itself in trouble; another may do
+// better.
+func (a answer) fault() error {
+	if a.code/100 == 5 && a.after == 0 {
+		return a.err()
+	}
+	return nil
 }
 
 func (l *Link) authorized(r *http.Request) { r.Header.Set("Authorization", "Bearer "+l.token) }
