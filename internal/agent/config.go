@@ -53,6 +53,7 @@ type Config struct {
 	RebootCommand     list
 
 	settings *flag.FlagSet // by name, with dashes
+	path     string        // of the file
 }
 
 // newConfig returns the defaults. Every setting has one line here; a name's
@@ -197,19 +198,20 @@ func (c *Config) JSON(all bool) []byte {
 	return append(text, '\n')
 }
 
-// loadConfig reads the file and the environment; flags come later.
-func loadConfig(path string, env []string) (*Config, error) {
+// loadConfig reads the file and the environment; flags come later. path is
+// what a flag said; make says that the file is about to be written.
+func loadConfig(path string, env []string, make bool) (*Config, error) {
 	c := newConfig()
-	asked := path != ""
-	if !asked {
-		path = DefaultConfig
-		for _, e := range env {
-			if p, ok := strings.CutPrefix(e, envPrefix+"CONFIG="); ok {
-				path, asked = p, true
-			}
+	c.path = DefaultConfig
+	for _, e := range env {
+		if p, ok := strings.CutPrefix(e, envPrefix+"CONFIG="); ok {
+			c.path = p
 		}
 	}
-	if err := c.readFile(path, asked); err != nil {
+	if path != "" {
+		c.path = path
+	}
+	if err := c.readFile(c.path, c.path != DefaultConfig && !make); err != nil {
 		return nil, err
 	}
 	return c, c.readEnv(env)

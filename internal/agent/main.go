@@ -57,7 +57,6 @@ type program struct {
 
 	json       bool
 	rebootCode bool
-	configFile string
 }
 
 // Main runs the program and returns its exit code.
@@ -111,15 +110,15 @@ func (p *program) command(ctx context.Context, args []string) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("%w: no command %q; moult-agent help lists them", errUsage, args[0])
 	}
-	if err := p.parse(args[1:]); err != nil {
+	if err := p.parse(args[1:], args[0] == "setup"); err != nil {
 		return 0, err
 	}
 	return do(ctx)
 }
 
 // parse reads the configuration; flags may stand before and after arguments.
-func (p *program) parse(args []string) (err error) {
-	if p.config, err = loadConfig(configFlag(args), os.Environ()); err != nil {
+func (p *program) parse(args []string, make bool) (err error) {
+	if p.config, err = loadConfig(configFlag(args), os.Environ(), make); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
 	f := p.config.settings
@@ -129,7 +128,7 @@ func (p *program) parse(args []string) (err error) {
 	f.VisitAll(func(s *flag.Flag) { all.Var(s.Value, s.Name, s.Usage) })
 	all.BoolVar(&p.json, "json", false, "print JSON")
 	all.BoolVar(&p.rebootCode, "reboot-exit-code", false, "exit with 4 when a reboot is needed")
-	all.StringVar(&p.configFile, "config", DefaultConfig, "configuration `file`")
+	all.String("config", DefaultConfig, "configuration `file`") // configFlag has read it
 	for len(args) > 0 {
 		if err := all.Parse(args); err != nil {
 			return fmt.Errorf("%w: %w", errUsage, err)

@@ -27,13 +27,13 @@ func (p *program) setup(ctx context.Context) (int, error) {
 	if p.config.DeviceType == "" {
 		return 0, fmt.Errorf("%w: --device-type is needed", errUsage)
 	}
-	if err := os.MkdirAll(filepath.Dir(p.configFile), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(p.config.path), 0o755); err != nil {
 		return 0, fmt.Errorf("make configuration folder: %w", err)
 	}
-	if err := atomicfile.Write(p.configFile, p.config.JSON(false), 0o600); err != nil {
+	if err := atomicfile.Write(p.config.path, p.config.JSON(false), 0o600); err != nil {
 		return 0, err
 	}
-	fmt.Fprintf(p.stdout, "wrote        %s\n", p.configFile)
+	fmt.Fprintf(p.stdout, "wrote        %s\n", p.config.path)
 	if err := p.prepare(ctx); err != nil {
 		return 0, err
 	}
