@@ -40,6 +40,8 @@ func TestMerge(t *testing.T) {
 			with(installed, "artifact_name", "new")},
 		{"device type cannot be provided", values{"artifact_name": "new", "device_type": "evil"}, nil, false,
 			values{"artifact_name": "new", "device_type": "d"}},
+		{"prefix and suffix must not overlap", values{"artifact_name": "new"}, []string{"data.v*version"}, true,
+			with(installed, "artifact_name", "new")},
 		{"group replaced", values{"artifact_name": "new", "artifact_group": "h"}, []string{}, true,
 			with(with(installed, "artifact_name", "new"), "artifact_group", "h")},
 	}
@@ -54,6 +56,9 @@ func TestMerge(t *testing.T) {
 				t.Error("Merge changed its argument")
 			}
 		})
+	}
+	if got := artifact.Merge(nil, values{"device_type": "evil"}, nil, false); len(got) != 0 {
+		t.Errorf("Merge provides %v, want no device type", got)
 	}
 	if got := artifact.Merge(nil, nil, nil, false); got == nil || len(got) != 0 {
 		t.Errorf("Merge(nil, nil) = %v, want an empty map", got)

@@ -104,6 +104,9 @@ func TestWriteChangingFile(t *testing.T) {
 			if err == nil || len(left) > 0 {
 				t.Errorf("%s, %s: Write() = %v, %d files left", c, name, err, len(left))
 			}
+			if name == "shorter" && !strings.Contains(err.Error(), "read a: 5 bytes, want 10") {
+				t.Errorf("%s, %s: Write() = %v, which does not say what is wrong", c, name, err)
+			}
 		}
 	}
 }
