@@ -133,9 +133,8 @@ func cancelIn(s *stage, state deployment.State) {
 		err := a.Progress(s.ctx, fleet.Progress{Deployment: d, State: next})
 		s.wantError("Progress("+string(next)+") after abort", err, fleet.ErrCanceled)
 	}
-	if _, err := a.Download(s.ctx, o, 0); err == nil {
-		s.Error("Download after abort was served")
-	}
+	_, err := a.Download(s.ctx, o, 0)
+	s.wantError("Download after abort", err, fleet.ErrCanceled)
 	s.wantNothing(a, running(oldName))
 	s.wantState(d, a, deployment.Canceled)
 }

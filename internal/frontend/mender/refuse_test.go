@@ -50,6 +50,31 @@ func TestBodyLimits(t *testing.T) {
 	}
 }
 
+// An endless body is read to its limit, not to memory's.
+func TestEndlessBody(t *testing.T) {
+	var read int64
+	body := endless(func(p []byte) (int, error) {
+		if read += int64(len(p)); read > 64<<20 {
+			return 0, errors.New("read 64 MiB of an endless body")
+		}
+		return len(p), nil
+	})
+	for _, e := range endpoints {
+		read = 0
+		rec := httptest.NewRecorder()
+		r := httptest.NewRequest(e.method, e.path, body)
+		r.ContentLength = -1
+		err := withBody(rec, r, int64(e.limit), func([]byte) error { return nil })
+		if !errors.Is(err, fleet.ErrTooLarge) || read > 4*int64(e.limit)+1024 {
+			t.Errorf("%s: %v after %d bytes, want %v soon after %d", e.path, err, read, fleet.ErrTooLarge, e.limit)
+		}
+	}
+}
+
+type endless func(p []byte) (int, error)
+
+func (e endless) Read(p []byte) (int, error) { return e(p) }
+
 func TestTokenIsNeeded(t *testing.T) {
 	w := newWorld(t, Options{})
 	for _, e := range endpoints[1:] {
