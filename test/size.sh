@@ -11,7 +11,7 @@ for arch in "$@"; do
 	CGO_ENABLED=0 GOOS=linux GOARCH=$arch GOARM=6 GOMIPS=softfloat $go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$out/agent" ./cmd/moult-agent
 	size=$(wc -c <"$out/agent")
 	printf 'moult-agent linux/%-8s %9d bytes\n' "$arch" "$size"
-	if grep -q ld-linux "$out/agent" && ! $go version -m "$out/agent" | grep -q 'CGO_ENABLED=0'; then
+	if ! $go version -m "$out/agent" | grep -q 'CGO_ENABLED=0' || grep -q 'ld-linux\|ld-musl' "$out/agent"; then
 		echo "linux/$arch: not static" >&2
 		exit 1
 	fi
