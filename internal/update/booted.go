@@ -40,14 +40,13 @@ func (u Rules) bootedAtRest(r Record, e Booted) Record {
 	if r.Phase == Idle {
 		r.WaitUntil = e.At
 	}
-	onTrial := e.Running.Valid() && e.Trial == e.Running
 	switch {
-	case onTrial && r.Phase == Idle:
+	case e.Trial.Valid() && r.Phase == Idle:
 		r = r.clear()
-		r.Standalone, r.Target = true, e.Running
+		r.Standalone, r.Target = true, e.Trial
 		return r.revert(deployment.Failed, "an image on trial that no update here asked for")
-	case onTrial:
-		return r.begin(Reverting)
+	case e.Trial.Valid():
+		return r.begin(Reverting) // it could not be taken back before
 	case r.Phase == Reporting && r.Outcome.State == deployment.Done && r.Target.Valid() && !r.runs():
 		return r.end(deployment.RolledBack, "confirmed, but the boot loader went back: "+e.Why)
 	}

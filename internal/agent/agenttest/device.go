@@ -42,6 +42,7 @@ type Device struct {
 	image    Image // in it
 	now      time.Time
 	sleeps   int
+	quiet    int // sleeps since all was at rest
 	confirms int
 }
 
@@ -100,6 +101,15 @@ func (d *Device) violated(format string, args ...any) {
 	d.Broken = append(d.Broken, fmt.Sprintf(format, args...))
 }
 
+// SpoilDisk makes slot B store something else than what is written.
+func (d *Device) SpoilDisk() { d.slots[1].spoilt = true }
+
+// HealRegister makes saves work again.
+func (d *Device) HealRegister() { d.env.good, d.env.fails = 0, 0 }
+
+// WearRegister makes saves of the boot register fail, after some good ones.
+func (d *Device) WearRegister(good, fails int) { d.env.good, d.env.fails = good, fails }
+
 // open opens a slot.
 func (d *Device) open(s slot.Slot) (slot.File, error) { return d.slots[s-1], nil }
 
@@ -127,13 +137,10 @@ func (d *Device) Live() {
 // life is one boot: the loader, then the agent of the image that it chose.
 func (d *Device) life(ctx context.Context) error {
 	d.Boots++
-	d.sleeps = 0
-	decision, err := boot.Boot(d.env, boot.CheckSlots(d.open, nil))
+	d.sleeps, d.quiet = 0, 0
+	decision, _ := boot.Boot(d.env, boot.CheckSlots(d.open, nil))
 	if d.Power.off {
 		return ErrPower
-	}
-	if err != nil {
-		return err
 	}
 	if decision.Action != boot.Run {
 		d.violated("nothing to start: %s", decision.Why)
@@ -197,7 +204,10 @@ func (d *Device) sleep(ctx context.Context, t time.Duration) error {
 	d.sleeps++
 	idle := strings.Contains(string(d.record.value), `"phase":"idle"`)
 	ended := d.Server.State.Final() || d.Server.Artifact == nil
-	if ended && idle && d.sleeps > 3 || d.sleeps > maxSleeps {
+	if d.quiet++; !ended || !idle {
+		d.quiet = 0
+	}
+	if d.quiet > 3 || d.sleeps > maxSleeps {
 		return errQuiet
 	}
 	return nil

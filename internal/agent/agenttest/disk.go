@@ -95,7 +95,8 @@ type env struct {
 	power *Power
 	vars  boot.Vars
 	saved func(old, now boot.Vars)
-	fails int // saves that fail from now on
+	good  int // saves that work before
+	fails int // so many fail
 }
 
 func (e *env) Load() (boot.Vars, error) {
@@ -106,7 +107,9 @@ func (e *env) Load() (boot.Vars, error) {
 }
 
 func (e *env) Save(v boot.Vars) error {
-	if e.fails > 0 {
+	if e.good > 0 {
+		e.good--
+	} else if e.fails > 0 {
 		e.fails--
 		return errors.New("register is worn out")
 	}

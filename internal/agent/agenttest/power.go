@@ -16,8 +16,10 @@ var ErrPower = errors.New("power is off")
 type Power struct {
 	Ops  map[string]int // by kind, since the beginning
 	rng  *rand.Rand
-	n    int // all of them
-	at   int // the one to cut, from 1; 0 for never
+	n    int     // all of them
+	at   int     // the one to cut, from 1; 0 for never
+	odds float64 // of a cut during any operation
+	left int     // cuts that the odds may still bring
 	off  bool
 	stop context.CancelFunc
 	lose []func(*rand.Rand)
@@ -38,7 +40,7 @@ func (p *Power) do(kind string, op func()) error {
 	}
 	p.n++
 	p.Ops[kind]++
-	if p.n != p.at {
+	if p.n != p.at && !p.strikes() {
 		op()
 		return nil
 	}
@@ -47,6 +49,17 @@ func (p *Power) do(kind string, op func()) error {
 	}
 	p.cut()
 	return ErrPower
+}
+
+// Storm cuts the power by chance, at most so many times.
+func (p *Power) Storm(odds float64, most int) { p.odds, p.left = odds, most }
+
+func (p *Power) strikes() bool {
+	if p.left == 0 || p.rng.Float64() >= p.odds {
+		return false
+	}
+	p.left--
+	return true
 }
 
 func (p *Power) cut() {

@@ -171,3 +171,50 @@ func TestOfferedAgain(t *testing.T) {
 		t.Errorf("asked again, it downloaded again")
 	}
 }
+
+// TestManyCuts pulls the power again and again, at random.
+func TestManyCuts(t *testing.T) {
+	bytes := signer.Artifact(new2, nil)
+	ends := map[deployment.State]int{}
+	for seed := range uint64(300) {
+		s := stories[0]
+		d := s.device(bytes, 0, seed)
+		d.Power.Storm(0.02, 12)
+		d.Live()
+		ends[d.Server.State]++
+		for _, broken := range d.Check(old, new2) {
+			t.Fatalf("seed %d: %s (%s)", seed, broken, d.Server.Path())
+		}
+	}
+	t.Logf("ends: %v", ends)
+}
+
+// TestSpoiltDisk: what is read back differs, so nothing is activated.
+func TestSpoiltDisk(t *testing.T) {
+	d := stories[0].device(signer.Artifact(new2, nil), 0, 0)
+	d.SpoilDisk()
+	d.Live()
+	if d.Server.State != deployment.Failed || !strings.Contains(d.Server.Detail, "read back") {
+		t.Errorf("ended %s: %s", d.Server.State, d.Server.Detail)
+	}
+	for _, broken := range d.Check(old, new2) {
+		t.Error(broken)
+	}
+}
+
+// TestWornRegister: saves fail for a while. What could not be taken back then
+// is taken back once they work again.
+func TestWornRegister(t *testing.T) {
+	for fails := range 12 {
+		for after := range 4 {
+			d := stories[0].device(signer.Artifact(new2, nil), 0, 0)
+			d.WearRegister(after, fails)
+			d.Live()
+			d.HealRegister()
+			d.Live()
+			for _, broken := range d.Check(old, new2) {
+				t.Errorf("%d saves fail after %d: %s (%s)", fails, after, broken, d.Server.Path())
+			}
+		}
+	}
+}
