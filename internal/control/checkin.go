@@ -45,7 +45,10 @@ func (c *Control) CheckIn(ctx context.Context, id device.ID, r fleet.Report) (fl
 	d, changed := reported(d, r, hash)
 	p := planFor(d, rows, active.offers)
 	if changed || len(p.steps) > 0 {
-		return c.store(ctx, id, r, active)
+		if p, active, err = c.store(ctx, id, r, active); err != nil {
+			c.memory.forget(id) // the commit may have happened
+			return fleet.Assignment{}, err
+		}
 	}
 	e = entry{report: hash}
 	if p.offer == nil {
@@ -94,19 +97,20 @@ var errStale = errors.New("active deployments changed meanwhile")
 // maxStale bounds how often a check-in is decided again.
 const maxStale = 5
 
-// store decides again in a transaction, and stores what it decides.
-func (c *Control) store(ctx context.Context, id device.ID, r fleet.Report, active *snapshot) (fleet.Assignment, error) {
+// store decides again in a transaction, and stores what it decides. It
+// returns the active deployments that the plan was made for.
+func (c *Control) store(ctx context.Context, id device.ID, r fleet.Report, active *snapshot) (plan, *snapshot, error) {
 	for range maxStale {
 		p, err := c.decide(ctx, id, r, active)
 		if !errors.Is(err, errStale) {
-			return p.answer(), err
+			return p, active, err
 		}
 		c.epoch.Add(1)
 		if active, err = c.active(ctx); err != nil {
-			return fleet.Assignment{}, err
+			return plan{}, nil, err
 		}
 	}
-	return fleet.Assignment{}, fleet.ErrBusy
+	return plan{}, nil, fleet.ErrBusy
 }
 
 func (c *Control) decide(ctx context.Context, id device.ID, r fleet.Report, active *snapshot) (p plan, _ error) {
@@ -115,7 +119,6 @@ func (c *Control) decide(ctx context.Context, id device.ID, r fleet.Report, acti
 		if err != nil || was.Status != device.Accepted {
 			return unauthorized(err)
 		}
-		ch.forget = append(ch.forget, id)
 		d, changed := reported(was, r, reportHash(r))
 		if changed {
 			if rows, err = ch.storeReport(was, &d, rows); err != nil {
@@ -123,11 +126,10 @@ func (c *Control) decide(ctx context.Context, id device.ID, r fleet.Report, acti
 			}
 		}
 		p = planFor(d, rows, active.offers)
-		return ch.take(id, p.steps)
+		err = ch.take(id, p.steps)
+		ch.forget = nil // only the device itself, and CheckIn remembers it anew
+		return err
 	})
-	if err != nil {
-		p = plan{}
-	}
 	return p, err
 }
 

@@ -53,7 +53,8 @@ func (m *memory) get(key uuid.UUID, now time.Time) (e entry, ok bool, ticket uin
 	return e, ok, s.forgotten
 }
 
-// put remembers e, unless a device of the shard was forgotten since the ticket.
+// put remembers e in place of what was known. If a device of the shard was
+// forgotten since the ticket, e may be out of date, and nothing is known.
 func (m *memory) put(key uuid.UUID, e entry, ticket uint64, now time.Time) {
 	s := m.shard(key)
 	s.mu.Lock()
@@ -61,6 +62,8 @@ func (m *memory) put(key uuid.UUID, e entry, ticket uint64, now time.Time) {
 	s.touch(key, now)
 	if s.forgotten == ticket {
 		s.remember(key, e)
+	} else {
+		delete(s.known, key)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -98,8 +99,9 @@ func (c *Control) follow(ctx context.Context) {
 				break
 			}
 			at = e.Cursor
-			switch e.Kind {
-			case fleet.KindDevice, fleet.KindAssignment:
+			switch {
+			case c.DB.Own(int64(at)): // update has seen to it
+			case e.Device != "":
 				c.memory.forget(e.Device)
 			default:
 				c.epoch.Add(1)
@@ -156,26 +158,36 @@ func wait(ctx context.Context, changed <-chan struct{}, atMost time.Duration) {
 
 // flushSeen writes last contacts, a part at a time.
 func (c *Control) flushSeen(ctx context.Context) error {
+	seen := map[uuid.UUID]int64{}
 	for i := range c.memory.shards {
-		seen := c.memory.takeSeen(i)
-		for len(seen) > 0 {
-			part := takeSome(seen, flushChunk)
-			err := c.DB.Update(ctx, func(tx *store.Tx) error {
-				for key, at := range part {
-					if err := tx.SetSeen(device.ID(key.String()), at); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-			if err != nil {
-				c.memory.putBack(part)
-				c.memory.putBack(seen)
-				return fmt.Errorf("write last contacts: %w", err)
-			}
+		maps.Copy(seen, c.memory.takeSeen(i))
+	}
+	for len(seen) > 0 {
+		part := takeSome(seen, flushChunk)
+		if err := c.writeSeen(ctx, part); err != nil {
+			c.memory.putBack(part)
+			c.memory.putBack(seen)
+			return fmt.Errorf("write last contacts: %w", err)
 		}
 	}
 	return nil
+}
+
+// writeSeen writes, to the second, as that lets devices share a statement.
+func (c *Control) writeSeen(ctx context.Context, part map[uuid.UUID]int64) error {
+	bySecond := map[int64][]device.ID{}
+	for key, at := range part {
+		second := at - at%1e6
+		bySecond[second] = append(bySecond[second], device.ID(key.String()))
+	}
+	return c.DB.Update(ctx, func(tx *store.Tx) error {
+		for at, ids := range bySecond {
+			if err := tx.SetSeen(ids, at); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // flushBytes writes how far downloads came.

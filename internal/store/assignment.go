@@ -1,8 +1,6 @@
 package store
 
 import (
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/moult-ota/moult/internal/deployment"
@@ -137,9 +135,6 @@ func (r Reader) Implied(d Deployment, after device.ID, limit int) ([]device.ID, 
 		ORDER BY v.id LIMIT $5`, after, d.Seq, d.Target.Type, d.ID, limit)
 }
 
-// listed is how many devices one statement names.
-const listed = 50
-
 // Enlist gives pending rows to those of the devices that are accepted, and
 // returns how many it gave.
 func (t *Tx) Enlist(id deployment.ID, devices []device.ID, at time.Time) (n int, err error) {
@@ -156,20 +151,10 @@ func (t *Tx) Enlist(id deployment.ID, devices []device.ID, at time.Time) (n int,
 }
 
 func (t *Tx) enlist(id deployment.ID, part []device.ID, at time.Time) (int, error) {
-	args := args(id, micros(at))
-	for i := range listed { // always as many, so that the statement stays prepared
-		args = append(args, part[min(i, len(part)-1)])
-	}
-	return t.count("store assignments", enlistSQL, args...)
+	return t.count("store assignments", enlistSQL, places(part, id, micros(at))...)
 }
 
-var enlistSQL = func() string {
-	places := make([]string, listed)
-	for i := range places {
-		places[i] = "$" + strconv.Itoa(i+3)
-	}
-	return `INSERT INTO assignment (deployment, device, state, detail, artifact, bytes, total, attempt, has_log, updated_at)
-		SELECT CAST($1 AS TEXT), v.id, 'pending', '', '', 0, 0, 1, 0, CAST($2 AS BIGINT) FROM device v
-		WHERE v.status = 'accepted' AND v.id IN (` + strings.Join(places, ", ") + `)
-		ON CONFLICT (deployment, device) DO NOTHING`
-}()
+var enlistSQL = `INSERT INTO assignment (deployment, device, state, detail, artifact, bytes, total, attempt, has_log, updated_at)
+	SELECT CAST($1 AS TEXT), v.id, 'pending', '', '', 0, 0, 1, 0, CAST($2 AS BIGINT) FROM device v
+	WHERE v.status = 'accepted' AND v.id IN (` + placeholders(3) + `)
+	ON CONFLICT (deployment, device) DO NOTHING`

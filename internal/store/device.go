@@ -159,10 +159,20 @@ func (t *Tx) countDevice(d Device, n int) error {
 		ON CONFLICT (status, type) DO UPDATE SET n = device_count.n + excluded.n`, d.Status, d.Type, n)
 }
 
-// SetSeen stores when a device was last heard, unless that is known already.
-func (t *Tx) SetSeen(id device.ID, micros int64) error {
-	return t.exec("store last contact", `UPDATE device SET seen_at = $2 WHERE id = $1 AND seen_at < $2`, id, micros)
+// SetSeen stores that devices were last heard at a time, in µs since 1970,
+// unless something later is known already.
+func (t *Tx) SetSeen(ids []device.ID, micros int64) error {
+	for len(ids) > 0 {
+		part := ids[:min(listed, len(ids))]
+		ids = ids[len(part):]
+		if err := t.exec("store last contacts", seenSQL, places(part, micros)...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+var seenSQL = `UPDATE device SET seen_at = $1 WHERE seen_at < $1 AND id IN (` + placeholders(2) + `)`
 
 // A Known device is what a server remembers of one that is accepted.
 type Known struct {

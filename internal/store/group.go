@@ -93,7 +93,7 @@ func (g *group) commit(jobs []*job) {
 		return
 	}
 	if last != n {
-		g.db.announce()
+		g.db.announce(span{n, last})
 	}
 }
 

@@ -45,6 +45,7 @@ type DB struct {
 
 	mu      sync.Mutex
 	changed chan struct{}
+	own     []span
 }
 
 // Open takes over two pools of the same database, of which write needs no more
@@ -75,11 +76,37 @@ func (db *DB) Changed() <-chan struct{} {
 	return db.changed
 }
 
-func (db *DB) announce() {
+// announce tells that the numbers of s were committed.
+func (db *DB) announce(s span) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	close(db.changed)
 	db.changed = make(chan struct{})
+	if n := len(db.own); n > 0 && db.own[n-1].last == s.before {
+		db.own[n-1].last = s.last
+		return
+	}
+	if len(db.own) == maxSpans {
+		db.own = db.own[1:]
+	}
+	db.own = append(db.own, s)
+}
+
+// A span is the numbers of the counter after before, up to last.
+type span struct{ before, last int64 }
+
+// maxSpans bounds what is known of our own commits among those of others.
+const maxSpans = 10_000
+
+// Own reports whether the event at a cursor was stored through db, and not by
+// another server. It may forget, and then says no; cursors come in order.
+func (db *DB) Own(c int64) bool {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for len(db.own) > 0 && db.own[0].last < c {
+		db.own = db.own[1:]
+	}
+	return len(db.own) > 0 && db.own[0].before < c
 }
 
 // Read returns a Reader whose every method sees what is committed by then.

@@ -37,6 +37,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"a newer schema is refused", newerIsRefused},
 		{"a view sees one moment", viewIsStable},
 		{"changed tells of a commit", changedTells},
+		{"own tells servers apart", ownTells},
 		{"devices", devices},
 		{"device counts", deviceCounts},
 		{"keys and inventory", keysAndInventory},
@@ -231,6 +232,27 @@ func changedTells(t *testing.T, open Opener) {
 	}
 }
 
+func ownTells(t *testing.T, open Opener) {
+	a, b := opened(t, open), opened(t, open)
+	var want []bool
+	for i := range 20 {
+		db, mine := a, i%3 != 0
+		if !mine {
+			db = b
+		}
+		update(t, db, func(tx *store.Tx) error { tx.Next(); tx.Next(); return nil })
+		want = append(want, mine, mine)
+	}
+	for i, mine := range want {
+		if got := a.Own(int64(i + 1)); got != mine {
+			t.Errorf("Own(%d) = %v, want %v", i+1, got, mine)
+		}
+	}
+	if a.Own(1000) {
+		t.Error("Own of a number that was not counted to = true")
+	}
+}
+
 // sample is the n-th device; ids sort by n.
 func sample(n int, s device.Status, typ string) store.Device {
 	id := fmt.Sprintf("0190a000-0000-7000-8000-%012d", n)
@@ -288,7 +310,7 @@ func devices(t *testing.T, open Opener) {
 		t.Error("two devices with one identity were stored")
 	}
 	update(t, db, func(tx *store.Tx) error {
-		return errors.Join(tx.SetSeen(a.ID, at.UnixMicro()), tx.SetSeen(a.ID, at.UnixMicro()-5))
+		return errors.Join(tx.SetSeen([]device.ID{a.ID, "nobody"}, at.UnixMicro()), tx.SetSeen([]device.ID{a.ID}, at.UnixMicro()-5))
 	})
 	equal(t, "SeenAt", value[store.Device](t)(r.Device(a.ID)).SeenAt, at)
 	equal(t, "Known", value[[]store.Known](t)(r.Known("", 10)), []store.Known{{ID: c.ID}})
