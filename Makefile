@@ -45,7 +45,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(STATICCHECK) ./...
 
 golden: ## rewrite golden files and the committed API description
-	$(GO) test ./... -run 'Golden|OpenAPI|Generated' -args -update
+	$(GO) test ./artifact ./internal/api -run 'Golden|OpenAPI|Generated' -args -update
 
 size: ## build the agent for every architecture and check the budget
 	@test/size.sh "$(GO)" '$(LDFLAGS)' $(AGENT_TAGS) $(ARCHES)
