@@ -128,8 +128,7 @@ func request(token string) []byte {
 		"Authorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", menderapi.NextPath, token, len(body), body)
 }
 
-// assign gives further devices an artifact to download, which lies beside
-// the server as a file, too.
+// assign gives the first devices an artifact to download.
 func (w *world) assign(dir string, s settings, ids []device.ID) error {
 	payload := make([]byte, s.mib<<20)
 	rand.Read(payload)
@@ -140,10 +139,10 @@ func (w *world) assign(dir string, s settings, ids []device.ID) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, "file"), file.Bytes(), 0o600); err != nil {
+	if _, err := w.control.Upload(ctx, &file, ""); err != nil {
 		return err
 	}
-	if _, err := w.control.Upload(ctx, &file, ""); err != nil {
+	if err := shareBlob(dir); err != nil {
 		return err
 	}
 	d, err := w.control.CreateDeployment(ctx, control.NewDeployment{Release: "release-2",
@@ -158,6 +157,17 @@ func (w *world) assign(dir string, s settings, ids []device.ID) error {
 	}
 	w.requests = w.requests[len(ids):]
 	return nil
+}
+
+// shareBlob links the one blob to dir/file, so that both sides serve the same
+// pages of the same file.
+func shareBlob(dir string) error {
+	return filepath.WalkDir(filepath.Join(dir, "blobs"), func(path string, e os.DirEntry, err error) error {
+		if err != nil || !e.Type().IsRegular() || len(e.Name()) != 62 { // the rest of a SHA-256
+			return err
+		}
+		return os.Link(path, filepath.Join(dir, "file"))
+	})
 }
 
 // offer asks once for the device with the i-th request, as another type.
