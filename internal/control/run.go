@@ -1,11 +1,13 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,7 +21,7 @@ const (
 	watchEvery   = time.Second // how late events of other servers are seen
 	watchChunk   = 500         // events per read
 	bytesEvery   = 2 * time.Second
-	flushChunk   = 500 // rows per transaction, so that others get their turn
+	flushChunk   = 1000 // rows per transaction, so that others get their turn
 	forgetEvery  = 10 * time.Minute
 	eventsKept   = 1_000_000 // numbers of the counter
 	flushAtMost  = 10 * time.Second
@@ -39,9 +41,9 @@ func (c *Control) Run(ctx context.Context) error {
 		c.warm(ctx)
 		c.follow(ctx)
 	}()
-	seen, bytes, old := time.NewTicker(c.SeenEvery), time.NewTicker(bytesEvery), time.NewTicker(forgetEvery)
+	seen, progress, old := time.NewTicker(c.SeenEvery), time.NewTicker(bytesEvery), time.NewTicker(forgetEvery)
 	defer seen.Stop()
-	defer bytes.Stop()
+	defer progress.Stop()
 	defer old.Stop()
 	for {
 		var err error
@@ -53,7 +55,7 @@ func (c *Control) Run(ctx context.Context) error {
 			return errors.Join(c.flushSeen(last), c.flushBytes(last))
 		case <-seen.C:
 			err = c.flushSeen(ctx)
-		case <-bytes.C:
+		case <-progress.C:
 			err = c.flushBytes(ctx)
 		case <-old.C:
 			err = c.forgetOld(ctx)
@@ -156,17 +158,17 @@ func wait(ctx context.Context, changed <-chan struct{}, atMost time.Duration) {
 	}
 }
 
-// flushSeen writes last contacts, a part at a time.
+// flushSeen writes last contacts, a part at a time. The parts are ranges of
+// ids, so that each touches few pages of the database.
 func (c *Control) flushSeen(ctx context.Context) error {
 	seen := map[uuid.UUID]int64{}
 	for i := range c.memory.shards {
 		maps.Copy(seen, c.memory.takeSeen(i))
 	}
-	for len(seen) > 0 {
-		part := takeSome(seen, flushChunk)
-		if err := c.writeSeen(ctx, part); err != nil {
-			c.memory.putBack(part)
-			c.memory.putBack(seen)
+	keys := slices.SortedFunc(maps.Keys(seen), func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
+	for part := range slices.Chunk(keys, flushChunk) {
+		if err := c.writeSeen(ctx, part, seen); err != nil {
+			c.memory.putBack(seen) // what was written is written again
 			return fmt.Errorf("write last contacts: %w", err)
 		}
 	}
@@ -174,10 +176,10 @@ func (c *Control) flushSeen(ctx context.Context) error {
 }
 
 // writeSeen writes, to the second, as that lets devices share a statement.
-func (c *Control) writeSeen(ctx context.Context, part map[uuid.UUID]int64) error {
+func (c *Control) writeSeen(ctx context.Context, part []uuid.UUID, seen map[uuid.UUID]int64) error {
 	bySecond := map[int64][]device.ID{}
-	for key, at := range part {
-		second := at - at%1e6
+	for _, key := range part {
+		second := seen[key] - seen[key]%1e6
 		bySecond[second] = append(bySecond[second], device.ID(key.String()))
 	}
 	return c.DB.Update(ctx, func(tx *store.Tx) error {

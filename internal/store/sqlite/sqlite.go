@@ -26,6 +26,7 @@ var pragmas = []string{
 	"busy_timeout(10000)", // ms; another process may be writing
 	"journal_mode(WAL)",
 	"synchronous(FULL)",
+	"wal_autocheckpoint(4000)", // pages
 	"foreign_keys(1)",
 	"temp_store(MEMORY)",
 	"cache_size(-16384)",           // KiB per connection
