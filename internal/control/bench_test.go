@@ -12,8 +12,10 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/moult-ota/moult/internal/control"
 	"github.com/moult-ota/moult/internal/deployment"
 	"github.com/moult-ota/moult/internal/device"
+	"github.com/moult-ota/moult/internal/fleet"
 	"github.com/moult-ota/moult/internal/store"
 )
 
@@ -26,8 +28,8 @@ func sizes() []int {
 	return []int{1_000, 100_000}
 }
 
-// populate adds n accepted devices of type x that run r1.
-func (f *fixture) populate(n int) []device.ID {
+// populate adds n accepted devices that have reported r.
+func (f *fixture) populate(n int, r fleet.Report) []device.ID {
 	f.t.Helper()
 	ids := make([]device.ID, n)
 	for done := 0; done < n; {
@@ -36,7 +38,8 @@ func (f *fixture) populate(n int) []device.ID {
 			for i := done; i < done+part; i++ {
 				id := device.ID(uuid.Must(uuid.NewV7()).String())
 				d := store.Device{Device: device.Device{ID: id, Identity: device.Identity(`{"mac":"` + string(id) + `"}`),
-					Status: device.Accepted, CreatedAt: time.Now(), Provides: map[string]string{}}, Member: tx.Next()}
+					Status: device.Accepted, CreatedAt: time.Now(), Type: r.Type, Release: r.Provides["artifact_name"], Provides: r.Provides},
+					Member: tx.Next(), Report: control.ReportHash(r)}
 				if err := tx.InsertDevice(d); err != nil {
 					return err
 				}
@@ -53,8 +56,8 @@ func (f *fixture) populate(n int) []device.ID {
 func BenchmarkCheckIn(b *testing.B) {
 	for _, n := range sizes() {
 		f := newFixture(b)
-		ids := f.populate(n)
 		r := report("x", "r1", "rootfs-image.version", "r1", "rootfs-image.checksum", "c")
+		ids := f.populate(n, r)
 		for _, id := range ids {
 			f.idle(id, r)
 		}
@@ -103,23 +106,25 @@ func BenchmarkBareHandler(b *testing.B) {
 	})
 }
 
-func BenchmarkCreateDeployment(b *testing.B) {
+func BenchmarkCreateAndAbortDeployment(b *testing.B) {
 	for _, n := range sizes() {
 		f := newFixture(b)
-		f.populate(n)
+		f.populate(n, report("x", "r1"))
 		f.upload(spec("r2", "x"))
-		b.Run(fmt.Sprint("all/", n), func(b *testing.B) {
-			for b.Loop() {
-				f.must(f.AbortDeployment(ctx, f.deploy("r2", all, 0)))
-			}
-		})
+		for _, target := range []deployment.Target{all, {Kind: deployment.ByType, Type: "x"}} {
+			b.Run(fmt.Sprintf("%s/%d", target.Kind, n), func(b *testing.B) {
+				for b.Loop() {
+					f.must(f.AbortDeployment(ctx, f.deploy("r2", target, 0)))
+				}
+			})
+		}
 	}
 }
 
 // BenchmarkRollout is a whole update of one device: offered, four states, done.
 func BenchmarkRollout(b *testing.B) {
 	f := newFixture(b)
-	ids := f.populate(b.N)
+	ids := f.populate(b.N, report("x", "r1"))
 	f.upload(spec("r2", "x"))
 	d := f.deploy("r2", all, 0)
 	r := report("x", "r1")
@@ -137,7 +142,7 @@ func BenchmarkRollout(b *testing.B) {
 
 func BenchmarkLastContacts(b *testing.B) {
 	f := newFixture(b)
-	ids := f.populate(10_000)
+	ids := f.populate(10_000, report("x", "r1"))
 	r := report("x", "r1")
 	for _, id := range ids {
 		f.idle(id, r)

@@ -37,7 +37,7 @@ var (
 
 // Options say what a Control works with. DB and Blobs are required.
 type Options struct {
-	DB     *store.DB
+	DB     *store.DB // no other Control's: each opens its own
 	Blobs  blob.Store
 	Logger *slog.Logger     // nil discards
 	Now    func() time.Time // nil means time.Now

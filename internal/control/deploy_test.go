@@ -311,6 +311,10 @@ func TestDevicesAreKeptApart(t *testing.T) {
 	if err := f.Log(ctx, other, d, strings.NewReader("x")); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("Log into another's assignment = %v, want ErrNotFound", err)
 	}
+	notYet := f.deploy("r2", deployment.Target{Kind: deployment.ByIDs, Devices: []device.ID{other}}, 0)
+	if err := f.Progress(ctx, other, fleet.Progress{Deployment: notYet, State: deployment.Done}); !errors.Is(err, fleet.ErrNotFound) {
+		t.Errorf("Progress on what was not offered = %v, want ErrNotFound", err)
+	}
 	implied := f.deploy("r2", all, 0)
 	if err := f.Progress(ctx, other, fleet.Progress{Deployment: implied, State: deployment.Done}); !errors.Is(err, fleet.ErrNotFound) {
 		t.Errorf("Progress before the offer = %v, want ErrNotFound", err)

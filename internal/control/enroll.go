@@ -87,7 +87,7 @@ func (ch *change) enroll(cr fleet.Credential, key device.Key, maxPending int) (d
 	if err != nil {
 		return "", nil, err
 	}
-	keys, key, err := ch.show(d.ID, key)
+	keys, key, added, err := ch.show(d.ID, key)
 	if err != nil {
 		return "", nil, err
 	}
@@ -105,7 +105,7 @@ func (ch *change) enroll(cr fleet.Credential, key device.Key, maxPending int) (d
 			return d.ID, nil, errors.Join(err, ch.accept(d, keys, key.Fingerprint))
 		}
 	}
-	if best(keys) == d.Status {
+	if !added && best(keys) == d.Status {
 		return d.ID, fleet.ErrPending, nil
 	}
 	return d.ID, fleet.ErrPending, ch.settle(d, keys)
@@ -136,25 +136,25 @@ func (ch *change) tell(d store.Device) error {
 	return ch.AddEvent(fleet.Event{At: ch.at, Kind: fleet.KindDevice, Device: d.ID, Detail: string(d.Status)})
 }
 
-// show returns the device's keys with key among them, stored if it is new,
-// and key with the standing that it has.
-func (ch *change) show(id device.ID, key device.Key) ([]device.Key, device.Key, error) {
+// show returns the device's keys with key among them, added if it is new, and
+// key with the standing that it has.
+func (ch *change) show(id device.ID, key device.Key) (_ []device.Key, _ device.Key, added bool, _ error) {
 	keys, err := ch.Keys(id)
 	if err != nil {
-		return nil, key, err
+		return nil, key, false, err
 	}
 	for _, k := range keys {
 		if k.Fingerprint == key.Fingerprint {
-			return keys, k, nil
+			return keys, k, false, nil
 		}
 	}
 	if len(keys) >= maxKeys {
 		if keys, err = ch.dropOldest(id, keys); err != nil {
-			return nil, key, err
+			return nil, key, false, err
 		}
 	}
 	key.CreatedAt = ch.at
-	return append(keys, key), key, ch.PutKey(id, key)
+	return append(keys, key), key, true, ch.PutKey(id, key)
 }
 
 func (ch *change) dropOldest(id device.ID, keys []device.Key) ([]device.Key, error) {

@@ -179,6 +179,19 @@ func TestSetDeviceStatusRefuses(t *testing.T) {
 	}
 }
 
+// While an operator looks at a device, another key comes for it; what he then
+// accepts must not be that one.
+func TestKeyThatCameMeanwhileIsNotAcceptedUnseen(t *testing.T) {
+	f := newFixture(t)
+	id := f.enroll(fleet.Credential{Identity: identity(t, "1"), Key: somePEM(t)}, fleet.ErrPending)
+	seen, err := f.Device(ctx, id)
+	f.must(err)
+	f.enroll(fleet.Credential{Identity: identity(t, "1"), Key: somePEM(t)}, fleet.ErrPending)
+	if err := f.SetDeviceStatus(ctx, id, device.Accepted, "", seen.Version); !errors.Is(err, control.ErrPrecondition) {
+		t.Errorf("SetDeviceStatus = %v, want ErrPrecondition", err)
+	}
+}
+
 func TestEnrollRefusesWhatIsNoKey(t *testing.T) {
 	f := newFixture(t)
 	for _, key := range []string{"", "text", "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"} {

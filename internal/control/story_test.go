@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/moult-ota/moult/internal/deployment"
@@ -47,6 +48,9 @@ func story(t *testing.T, f *fixture) {
 	}
 	r, err := f.Open(ctx, id, d)
 	f.must(err)
+	if _, ok := r.(syscall.Conn); !ok {
+		t.Errorf("Open returned a %T, which the kernel cannot send by itself", r)
+	}
 	got, err := io.ReadAll(r)
 	f.must(err)
 	f.must(r.Close())

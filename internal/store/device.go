@@ -84,8 +84,7 @@ type DeviceFilter struct {
 // newest sorts after every id.
 const newest = "~"
 
-// Devices returns devices, newest first.
-func (r Reader) Devices(f DeviceFilter) ([]Device, error) {
+func (f DeviceFilter) where() (string, []any) {
 	if f.Before == "" {
 		f.Before = newest
 	}
@@ -98,7 +97,13 @@ func (r Reader) Devices(f DeviceFilter) ([]Device, error) {
 			where += fmt.Sprintf(` AND d.%s = $%d`, c.column, len(args))
 		}
 	}
-	return collect(r, scanDevice, `SELECT `+deviceColumns+` FROM device d`+where+` ORDER BY d.id DESC LIMIT $2`, args...)
+	return where + ` ORDER BY d.id DESC LIMIT $2`, args
+}
+
+// Devices returns devices, newest first.
+func (r Reader) Devices(f DeviceFilter) ([]Device, error) {
+	where, args := f.where()
+	return collect(r, scanDevice, `SELECT `+deviceColumns+` FROM device d`+where, args...)
 }
 
 // A Count is a number of devices of one standing and type.
@@ -242,16 +247,22 @@ type Described struct {
 
 // Described is Devices with the attributes of each.
 func (r Reader) Described(f DeviceFilter) ([]Described, error) {
-	devices, err := r.Devices(f)
-	if err != nil {
-		return nil, err
+	where, args := f.where()
+	return collect(r, scanDescribed, `SELECT `+deviceColumns+`, COALESCE(i.attributes, '{}')
+		FROM device d LEFT JOIN inventory i ON i.device = d.id`+where, args...)
+}
+
+func scanDescribed(s scanner) (d Described, err error) {
+	var row deviceRow
+	var attributes string
+	if err := s.Scan(append(row.dst(), &attributes)...); err != nil {
+		return d, err
 	}
-	all := make([]Described, len(devices))
-	for i, d := range devices {
-		all[i].Device = d
-		if all[i].Inventory, err = r.Inventory(d.ID); err != nil {
-			return nil, fmt.Errorf("read inventory of device %s: %w", d.ID, err)
-		}
+	if d.Device, err = row.device(); err != nil {
+		return d, err
 	}
-	return all, nil
+	if err := json.Unmarshal([]byte(attributes), &d.Inventory); err != nil {
+		return d, fmt.Errorf("read inventory of device %s: %w", d.ID, err)
+	}
+	return d, nil
 }
