@@ -17,7 +17,8 @@ const (
 	// bodyTime is how long a request's body may take, unless its handler
 	// knows better (an upload does).
 	bodyTime = 30 * time.Second
-	// writeTime is how long an answer may stand still.
+	// writeTime is how long an answer may stand still. The time to read the
+	// request does not count: an upload may take hours before its answer.
 	writeTime = time.Minute
 	// maxRequestID bounds a request id that comes from outside, in bytes.
 	maxRequestID = 64
@@ -32,7 +33,7 @@ func (s *Server) around(next http.Handler) http.Handler {
 		start := time.Now()
 		id := idOf(r)
 		w.Header().Set("X-Request-Id", id)
-		a := &answer{ResponseWriter: w, rc: http.NewResponseController(w), moved: start}
+		a := &answer{ResponseWriter: w, rc: http.NewResponseController(w)}
 		r = r.WithContext(api.WithRequestID(r.Context(), id))
 		limitBody(a, r)
 		defer func() {
@@ -69,7 +70,7 @@ type timedBody struct {
 
 func (b *timedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	if err != nil {
+	if err == io.EOF { // after another error net/http reads on, and must not wait
 		b.rc.SetReadDeadline(time.Time{})
 	}
 	return n, err
@@ -92,6 +93,7 @@ func (a *answer) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
 	}
+	a.extend()
 	a.ResponseWriter.WriteHeader(status)
 }
 

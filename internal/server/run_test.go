@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +137,7 @@ func TestStopFinishesRequests(t *testing.T) {
 	if _, err := rest.Write(file[:1000]); err != nil {
 		t.Fatal(err)
 	}
+	w.Eventually("the upload has begun", func() bool { return files(t, w.Options.Data+"/blobs") > 0 })
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.Stop() }()
 	w.Eventually("no new connections are taken", func() bool {
@@ -163,6 +166,20 @@ func TestStopFinishesRequests(t *testing.T) {
 	}
 }
 
+func files(t *testing.T, dir string) (n int) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			n++
+		}
+		return nil // a file may go while it is counted
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 func TestSecondServerIsRefused(t *testing.T) {
 	w := servertest.Start(t)
 	err := server.Run(t.Context(), w.Options, io.Discard, io.Discard)
@@ -182,6 +199,23 @@ func TestPortInUse(t *testing.T) {
 	}
 	if strings.Contains(said.String(), "token") {
 		t.Error("a server that does not serve printed the one-time token")
+	}
+}
+
+// TestSlowBodyIsCutOff sends a body that never ends; an operator's request
+// has five seconds.
+func TestSlowBodyIsCutOff(t *testing.T) {
+	w := servertest.Start(t)
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.Server, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprintf(c, "POST /api/v1/tokens HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 100\r\n\r\n{", w.Token)
+	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	answer := make([]byte, 12)
+	if _, err := io.ReadFull(c, answer); err != nil || string(answer) != "HTTP/1.1 408" {
+		t.Errorf("a body that does not come = %q, %v, want 408", answer, err)
 	}
 }
 
