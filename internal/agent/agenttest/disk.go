@@ -52,8 +52,8 @@ func (d *disk) WriteAt(p []byte, off int64) (int, error) {
 
 func (d *disk) put(p []byte, off int64) {
 	copy(d.cached[off:], p)
-	if d.spoilt {
-		d.cached[off] ^= 1
+	if d.spoilt && off == 0 { // in the image, not in what describes it
+		d.cached[0] ^= 1
 	}
 }
 
