@@ -23,6 +23,10 @@ var limits = artifact.Limits{
 	Manifest: 256 << 10, Header: 1 << 20, HeaderUnpacked: 4 << 20, Window: 8 << 20,
 }
 
+// outage is how many connections in a row may fail before the server is asked
+// anew, and the download begins again: about half an hour by default.
+const outage = 30
+
 // errRefused marks what must not be installed here.
 var errRefused = errors.New("refused")
 
@@ -56,7 +60,7 @@ func (a *Agent) source(ctx context.Context) (source, error) {
 		return file{f}, nil
 	}
 	return link.NewDownload(ctx, a.opener(), uri, 0, link.Patience{
-		Retry: a.o.Retry / 10, RetryMax: a.o.RetryMax / 10, Sleep: a.o.Sleep, Rand: a.o.Rand,
+		Tries: outage, Retry: a.o.Retry / 10, RetryMax: a.o.RetryMax / 10, Sleep: a.o.Sleep, Rand: a.o.Rand,
 		Note: func(err error, offset int64, wait time.Duration) {
 			a.log.Warn("download interrupted", "at", offset, "wait", wait, "error", err)
 		},

@@ -32,6 +32,9 @@ func (g Gate) Admit(h *artifact.Header, slots bool) (Security, error) {
 	if g.Artifact != "" && h.Name != g.Artifact {
 		return Security{}, fmt.Errorf("artifact is %q, %q was offered", h.Name, g.Artifact)
 	}
+	if len(h.Scripts) > 0 { // better than to leave out what its maker relies on
+		return Security{}, fmt.Errorf("artifact carries state scripts (%s); this agent runs none", h.Scripts[0].Name)
+	}
 	has := maps.Clone(g.Installed)
 	if has == nil {
 		has = Provides{}
