@@ -51,7 +51,7 @@ const payloadType = "rootfs-image"
 func (a *Agent) installers() {
 	if a.o.Boot != nil {
 		a.slots = &rootfs.Installer{
-			Env: a.o.Boot, Open: a.o.Open, Running: a.o.Running, DeviceType: a.o.DeviceType, Tries: a.o.Tries,
+			Env: a.o.Boot, Open: a.o.Open, Running: a.o.Running, DeviceType: a.o.DeviceType, Tries: a.o.Tries, Ahead: a.o.Ahead,
 		}
 	}
 }

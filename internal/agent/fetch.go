@@ -41,7 +41,7 @@ func (a *Agent) fetch(ctx context.Context) update.Event {
 	defer src.Close()
 	began := a.o.Now()
 	in := &metered{src: src, agent: a, ctx: ctx, cancel: cancel, last: began}
-	done, err := a.install(ctx, in)
+	done, err := a.install(ctx, in, func() { cancel(nil) })
 	if err != nil {
 		return a.unfetched(ctx, src, err)
 	}
@@ -77,7 +77,7 @@ func (a *Agent) opener() link.Opener {
 
 // install verifies before anything is acted on: the signature in NewReader,
 // then all that Admit asks, and only then a byte is written.
-func (a *Agent) install(ctx context.Context, in io.Reader) (update.Fetched, error) {
+func (a *Agent) install(ctx context.Context, in io.Reader, stop func()) (update.Fetched, error) {
 	r, err := artifact.NewReader(in, artifact.ReaderOptions{Keys: a.o.Verifiers, Limits: limits})
 	if err != nil {
 		return update.Fetched{}, fmt.Errorf("read artifact: %w", err)
@@ -92,7 +92,7 @@ func (a *Agent) install(ctx context.Context, in io.Reader) (update.Fetched, erro
 	if err != nil {
 		return update.Fetched{}, err
 	}
-	w, err := installer.Write(ctx, install.Payload{Header: h, Security: security.Floor, Next: r.Next})
+	w, err := installer.Write(ctx, install.Payload{Header: h, Security: security.Floor, Next: r.Next, Stop: stop})
 	if err != nil {
 		a.clean(context.WithoutCancel(ctx), installer)
 		return update.Fetched{}, err

@@ -125,7 +125,7 @@ func (m *machine) options(ctx context.Context, patient time.Duration) (Options, 
 		Health: healthOf(c.HealthDir, c.HealthTimeout), Extra: m.inventory,
 		Lock: fileLock{m.state("lock"), patient}.lock,
 		Poll: c.Poll, Inventory: c.Inventory, Retry: c.Retry, RetryMax: c.RetryMax, Trial: c.Trial,
-		Tries: uint8(min(c.Tries, 255)), Log: m.log,
+		Tries: uint8(min(c.Tries, 255)), Log: m.log, Ahead: true,
 	}
 	if m.env != nil {
 		o.Open = m.open

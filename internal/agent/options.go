@@ -66,6 +66,10 @@ type Options struct {
 	Trial     time.Duration // for a new image to prove itself; 0 means 15 minutes
 	Tries     uint8         // boots of a new image before it is given up; 0 means boot.DefaultTries
 
+	// Ahead reads an artifact on while what came is written: faster, but no
+	// longer one thing after another. Watch is then called from elsewhere.
+	Ahead bool
+
 	Now   func() time.Time                                 // nil means a steady time.Now
 	Sleep func(ctx context.Context, d time.Duration) error // nil means by the clock
 	Rand  *rand.Rand                                       // jitter; nil means seeded by chance

@@ -52,6 +52,8 @@ type Payload struct {
 	// Next returns the next file, and io.EOF after the last and only when the
 	// artifact was complete and as signed. Nothing counts before that.
 	Next func() (*artifact.File, error)
+	// Stop makes reads of the stream fail from now on, also one that waits.
+	Stop func()
 }
 
 // Written is what an update needs to remember of a payload.

@@ -14,14 +14,15 @@ import (
 	"github.com/moult-ota/moult/internal/slot"
 )
 
-// An Installer writes slots and sets the boot register. All fields but Tries
-// are needed.
+// An Installer writes slots and sets the boot register. The fields up
+// to DeviceType are needed.
 type Installer struct {
 	Env        boot.Env
 	Open       func(slot.Slot) (slot.File, error)
 	Running    slot.Slot // what was booted
 	DeviceType string    // for the slot's descriptor
 	Tries      uint8     // boots of a new image; 0 means boot.DefaultTries
+	Ahead      bool      // read on while writing and hashing, in goroutines
 }
 
 var _ install.Installer = (*Installer)(nil)
@@ -39,6 +40,9 @@ func (i *Installer) Write(ctx context.Context, p install.Payload) (install.Writt
 	f, err := i.Open(target)
 	if err != nil {
 		return install.Written{}, fmt.Errorf("write image to slot %v: %w", target, err)
+	}
+	if i.Ahead {
+		f = prefetch(f)
 	}
 	d := i.describe(p, file)
 	if err := errors.Join(i.write(ctx, f, target, p, file, d), f.Close()); err != nil {
@@ -66,7 +70,7 @@ func (i *Installer) write(ctx context.Context, f slot.File, target slot.Slot, p 
 	if err := i.change(func(v boot.Vars) (boot.Vars, error) { return i.release(v, target) }); err != nil {
 		return err
 	}
-	if _, err := io.Copy(w, stoppable{ctx, file}); err != nil {
+	if err := i.copy(w, stoppable{ctx, file}, p.Stop); err != nil {
 		return err
 	}
 	switch _, err := p.Next(); {
@@ -76,6 +80,14 @@ func (i *Installer) write(ctx context.Context, f slot.File, target slot.Slot, p 
 		return err
 	}
 	return w.Finish(d)
+}
+
+func (i *Installer) copy(dst io.Writer, src io.Reader, stop func()) error {
+	if i.Ahead {
+		return copyAhead(dst, src, stop)
+	}
+	_, err := io.Copy(dst, src)
+	return err
 }
 
 // release wants a register that can go back to what runs now.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/moult-ota/moult/artifact"
 	"github.com/moult-ota/moult/internal/boot"
@@ -57,8 +58,22 @@ func (b *board) check(s slot.Slot) error {
 	return err
 }
 
-// payload packs one image. before, when not nil, is called with the first read.
+// broken is a payload whose line breaks so many bytes before the image ends.
+func broken(t *testing.T, content string, cut int) install.Payload {
+	t.Helper()
+	stored := pack(t, content)
+	at := bytes.LastIndex(stored, []byte("tail")) + 4 - cut
+	return open(t, io.MultiReader(bytes.NewReader(stored[:at]), iotest.ErrReader(errLine)), nil)
+}
+
+// payload packs one image. before, when not nil, is called when all of it was
+// written.
 func payload(t *testing.T, content string, before func()) install.Payload {
+	t.Helper()
+	return open(t, bytes.NewReader(pack(t, content)), before)
+}
+
+func pack(t *testing.T, content string) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	err := artifact.Write(&out, artifact.Spec{
@@ -70,12 +85,17 @@ func payload(t *testing.T, content string, before func()) install.Payload {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := artifact.NewReader(&out, artifact.ReaderOptions{AllowUnsigned: true})
+	return out.Bytes()
+}
+
+func open(t *testing.T, in io.Reader, before func()) install.Payload {
+	t.Helper()
+	r, err := artifact.NewReader(in, artifact.ReaderOptions{AllowUnsigned: true})
 	if err != nil {
 		t.Fatal(err)
 	}
 	calls := 0
-	return install.Payload{Header: r.Header(), Security: 2, Next: func() (*artifact.File, error) {
+	return install.Payload{Header: r.Header(), Security: 2, Stop: func() {}, Next: func() (*artifact.File, error) {
 		if calls++; calls == 2 && before != nil {
 			before() // all was written, nothing is finished
 		}
@@ -84,7 +104,65 @@ func payload(t *testing.T, content string, before func()) install.Payload {
 }
 
 func TestInstall(t *testing.T) {
+	for _, ahead := range []bool{false, true} {
+		b := newBoard(t)
+		b.Ahead = ahead
+		testInstall(t, b)
+	}
+}
+
+// TestAhead writes an image of many pieces, and one whose artifact breaks off.
+func TestAhead(t *testing.T) {
+	big := strings.Repeat("0123456789abcdef", 5<<16) + "tail"
+	for _, cut := range []int{0, 1, 2 << 20} {
+		b := newBoard(t)
+		b.Ahead = true
+		f, err := slot.CreateFile(b.slots[1], 6<<20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Close()
+		p := payload(t, big, nil)
+		if cut > 0 {
+			p = broken(t, big, cut)
+		}
+		_, err = b.Write(t.Context(), p)
+		if cut == 0 && (err != nil || b.check(slot.B) != nil) {
+			t.Errorf("Write() = %v, the slot %v", err, b.check(slot.B))
+		}
+		if cut > 0 && (!errors.Is(err, errLine) || b.check(slot.B) == nil) {
+			t.Errorf("cut %d bytes before the end: Write() = %v, the slot %v", cut, err, b.check(slot.B))
+		}
+	}
+}
+
+// TestAheadStops: a slot that fails ends the reader, too.
+func TestAheadStops(t *testing.T) {
 	b := newBoard(t)
+	b.Ahead = true
+	open := b.Open
+	b.Open = func(s slot.Slot) (slot.File, error) {
+		f, err := open(s)
+		return dead{f}, err
+	}
+	p := payload(t, strings.Repeat("x", room), nil)
+	stopped := false
+	p.Stop = func() { stopped = true }
+	if _, err := b.Write(t.Context(), p); !errors.Is(err, errDead) || !stopped {
+		t.Errorf("Write() = %v, stopped %v", err, stopped)
+	}
+}
+
+var (
+	errLine = errors.New("line is bad")
+	errDead = errors.New("disk is dead")
+)
+
+type dead struct{ slot.File }
+
+func (dead) WriteAt([]byte, int64) (int, error) { return 0, errDead }
+
+func testInstall(t *testing.T, b *board) {
 	ctx := t.Context()
 	w, err := b.Write(ctx, payload(t, "image two", nil))
 	if err != nil {

@@ -3,7 +3,7 @@
 // same kind of file in the same run, and the size of the program for every
 // architecture.
 //
-//	go run ./test/bench/agentbench [-mib 1024] [-runs 3] [-dir DIR] [-sizes=false]
+//	go run ./test/bench/agentbench [-mib 1024] [-runs 5] [-dir DIR] [-sizes=false]
 //
 // It exits 1 when something misses its limit. It needs room for five images.
 package main
@@ -23,7 +23,7 @@ const (
 
 func main() {
 	mib := flag.Int64("mib", 1024, "size of the image in MiB")
-	runs := flag.Int("runs", 3, "measure so often, in turn with dd, and take the medians")
+	runs := flag.Int("runs", 5, "measure so often, in turn with dd, and take the median")
 	dir := flag.String("dir", "", "folder for the images; its disk is what is measured")
 	sizes := flag.Bool("sizes", true, "build for every architecture")
 	flag.Parse()
