@@ -98,7 +98,7 @@ var impure = map[string]string{
 
 // started lists the goroutines that pure packages may start, with the reason.
 var started = map[string]string{
-	"artifact": "the writer hashes and compresses side by side; none outlives the call",
+	"artifact": "the writer hashes and compresses side by side; none outlives the call or Close",
 }
 
 // vague names say nothing about what a package holds.
