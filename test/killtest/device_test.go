@@ -23,6 +23,7 @@ type fleet struct {
 	all      []*dev
 	byID     map[string]*dev
 	repeated atomic.Int64 // requests that were sent again
+	lost     atomic.Bool  // a device waited in vain; the others need not
 }
 
 // A dev is one device. It asks again until it has an answer, as real ones do.
@@ -82,13 +83,15 @@ const patience = 20 * time.Second
 // until does act again while the server is away.
 func (d *dev) until(what string, act func(context.Context) error) {
 	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end) && !d.fleet.lost.Load(); time.Sleep(10 * time.Millisecond) {
 		if err = act(d.fleet.t.Context()); err == nil {
 			return
 		}
 		d.fleet.repeated.Add(1)
 	}
-	d.fleet.t.Errorf("device %s: %s: %v", d.Identity, what, err)
+	if !d.fleet.lost.Swap(true) {
+		d.fleet.t.Errorf("device %s: %s: %v", d.Identity, what, err)
+	}
 }
 
 // steps are what a device reports and what the server calls it: once

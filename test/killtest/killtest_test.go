@@ -4,6 +4,7 @@
 package killtest
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"maps"
@@ -50,7 +51,7 @@ func TestKill(t *testing.T) {
 	k := &killer{server: s, rng: rng}
 	began := time.Now()
 	var made []client.Deployment
-	for k.done < *kills && len(made) < maxDeployments && time.Since(began) < budget {
+	for k.done < *kills && len(made) < maxDeployments && time.Since(began) < budget && !fleet.lost.Load() {
 		made = append(made, s.deploy(t, len(made)))
 		k.during(t, fleet.update(made[len(made)-1].ID))
 	}
@@ -141,7 +142,9 @@ func checkEvents(t *testing.T, s *server, made []client.Deployment) {
 	t.Helper()
 	ended := map[string]int{}
 	want := devices * len(made)
-	for e, err := range s.Events(t.Context(), client.WatchEventsParams{LastEventID: 1, Kind: "assignment"}) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for e, err := range s.Events(ctx, client.WatchEventsParams{LastEventID: 1, Kind: "assignment"}) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,6 +155,9 @@ func checkEvents(t *testing.T, s *server, made []client.Deployment) {
 		if want == 0 {
 			break
 		}
+	}
+	if want != 0 {
+		t.Errorf("outbox lacks %d updates that are done", want)
 	}
 	for who, n := range ended {
 		if n != 1 {
