@@ -185,7 +185,7 @@ const sample = 100_000
 func (w *world) requests() [][]byte {
 	all := make([][]byte, sample)
 	for i := range all {
-		all[i] = w.checkIn(i * w.devices / sample)
+		all[i] = w.checkIn(i * max(1, w.devices/sample) % w.devices)
 	}
 	return all
 }
