@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -34,6 +35,7 @@ const usage = `moult-agent keeps this device up to date.
   moult-agent rollback                 go back to what was there before
   moult-agent show [--json]            what is installed, and what is under way
   moult-agent setup [SETTING…]         write the configuration; asks when on a terminal
+  moult-agent provision FILE           put the first image into a blank device: slot A
   moult-agent config                   print the settings in effect
   moult-agent version
 
@@ -93,13 +95,14 @@ func (p *program) command(ctx context.Context, args []string) (int, error) {
 	}
 	commands := map[string]func(context.Context) (int, error){
 		"daemon": p.daemon, "install": p.install, "commit": p.commit, "rollback": p.rollback,
-		"show": p.show, "setup": p.setup, "config": p.printConfig,
+		"show": p.show, "setup": p.setup, "provision": p.provision, "config": p.printConfig,
 	}
 	switch args[0] {
 	case "version", "--version":
 		fmt.Fprintln(p.stdout, version.String())
 		return exitOK, nil
-	case "help", "--help", "-h":
+	}
+	if slices.ContainsFunc(args, isHelp) {
 		fmt.Fprint(p.stdout, usage, "\nSettings:\n")
 		c := newConfig()
 		c.settings.SetOutput(p.stdout)
@@ -110,10 +113,18 @@ func (p *program) command(ctx context.Context, args []string) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("%w: no command %q; moult-agent help lists them", errUsage, args[0])
 	}
-	if err := p.parse(args[1:], args[0] == "setup"); err != nil {
+	if err := p.parse(args[1:], args[0] == "setup" || args[0] == "provision"); err != nil {
 		return 0, err
 	}
 	return do(ctx)
+}
+
+func isHelp(arg string) bool {
+	switch arg {
+	case "help", "--help", "-help", "-h":
+		return true
+	}
+	return false
 }
 
 // parse reads the configuration; flags may stand before and after arguments.

@@ -109,7 +109,7 @@ func (m *machine) adopt() error {
 	defer f.Close()
 	d, err := slot.Check(f)
 	if err != nil {
-		return fmt.Errorf("look at the running slot %v: %w", m.running, err)
+		return fmt.Errorf("look at the running slot %v: %w; moult-agent provision puts a first image there", m.running, err)
 	}
 	return m.env.Save(boot.First(m.running, boot.ImageOf(d), d.Security))
 }

@@ -3,13 +3,13 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"slices"
 
-	"github.com/moult-ota/moult/internal/boot"
 	"github.com/moult-ota/moult/internal/slot"
 	"github.com/moult-ota/moult/internal/update"
 )
@@ -107,7 +107,7 @@ func (pic *picture) lookAtSlots(m *machine) error {
 }
 
 // errBlank is a register that does not know what runs.
-var errBlank = fmt.Errorf("the boot register names no current image: %w; run moult-agent setup", boot.ErrSlot)
+var errBlank = errors.New("the boot register names no current image; moult-agent provision puts a first one there")
 
 func (pic *picture) print(w io.Writer) {
 	fmt.Fprintf(w, "device type  %s\nrunning      slot %s\n", pic.DeviceType, pic.Running)

@@ -1,0 +1,121 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/boot"
+	"github.com/moult-ota/moult/internal/boot/register"
+	"github.com/moult-ota/moult/internal/slot"
+	"github.com/moult-ota/moult/internal/update"
+)
+
+// errProvisioned: only a device that never had an image is provisioned.
+var errProvisioned = errors.New("the boot register names an image already; moult-agent install updates it")
+
+// provision is what a factory does: the first image goes into slot A of a
+// device whose boot register is blank, and is current at once. The artifact
+// must pass every check that an update must.
+func (p *program) provision(context.Context) (int, error) {
+	if len(p.args) != 1 {
+		return 0, fmt.Errorf("%w: provision takes one artifact file", errUsage)
+	}
+	c := p.config
+	if c.SlotA == "" || c.Register == "" || c.DeviceType == "" {
+		return 0, fmt.Errorf("%w: provision needs slot-a, register and device-type", errUsage)
+	}
+	keys, err := c.verifiers()
+	if err != nil {
+		return 0, err
+	}
+	disk, err := openOrCreate(c.Register)
+	if err != nil {
+		return 0, err
+	}
+	defer disk.Close()
+	env, err := register.Open(disk)
+	if err != nil {
+		return 0, fmt.Errorf("open boot register: %w", err)
+	}
+	d, err := first(env, c, keys, p.args[0])
+	if err != nil {
+		return 0, fmt.Errorf("provision: %w", err)
+	}
+	fmt.Fprintf(p.stdout, "slot A holds %s, %d bytes, and is current; security floor %d\n", d.Artifact, d.Length, d.Security)
+	return exitOK, nil
+}
+
+func openOrCreate(path string) (*register.Disk, error) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return register.Create(path)
+	}
+	return register.File(path)
+}
+
+// first writes the first image, and then the register's first entry.
+func first(env boot.Env, c *Config, keys []artifact.Verifier, path string) (slot.Descriptor, error) {
+	var d slot.Descriptor
+	if v, err := env.Load(); err != nil || v.Current != slot.None {
+		return d, errors.Join(err, errProvisioned)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return d, err
+	}
+	defer f.Close()
+	r, err := artifact.NewReader(f, artifact.ReaderOptions{Keys: keys, Limits: limits})
+	if err != nil {
+		return d, refusedIfRule(err)
+	}
+	defer r.Close()
+	gate := update.Gate{DeviceType: c.DeviceType}
+	s, err := gate.Admit(r.Header(), r.Header().PayloadType == payloadType)
+	if err != nil {
+		return d, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	if d, err = flash(c.SlotA, r, c.DeviceType, s.Floor); err != nil {
+		return d, refusedIfRule(err)
+	}
+	return d, env.Save(boot.First(slot.A, boot.ImageOf(d), s.Floor))
+}
+
+// flash writes the artifact's only file into the slot at path, and describes it.
+func flash(path string, r *artifact.Reader, deviceType string, security uint32) (d slot.Descriptor, err error) {
+	if typ := r.Header().PayloadType; typ != payloadType {
+		return d, fmt.Errorf("%w: a first image is a %s, this is a %s", ErrRefused, payloadType, typ)
+	}
+	f, err := slot.OpenFile(path)
+	if err != nil {
+		return d, err
+	}
+	defer f.Close()
+	file, err := r.Next()
+	if err != nil {
+		return d, err
+	}
+	w, err := slot.NewWriter(f, file.Size)
+	if err != nil {
+		return d, err
+	}
+	if _, err := io.Copy(w, file); err != nil {
+		return d, err
+	}
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
+		return d, errors.Join(errors.New("artifact goes on after its image"), err)
+	}
+	d = slot.Descriptor{Length: file.Size, SHA256: file.SHA256, Security: security, Artifact: r.Header().Name, DeviceType: deviceType}
+	return d, w.Finish(d)
+}
+
+// refusedIfRule marks an error of the artifact, not of the device.
+func refusedIfRule(err error) error {
+	if rule := new(artifact.RuleError); errors.As(err, &rule) || errors.Is(err, artifact.ErrNoKey) {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return err
+}
