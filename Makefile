@@ -21,6 +21,7 @@ help: ## list the targets
 build: ## build the programs into bin/
 	$(BUILD) -o bin/ ./cmd/moult
 	$(BUILD) -tags $(AGENT_TAGS) -o bin/ ./cmd/moult-agent
+	$(BUILD) -o bin/ ./cmd/moult-sbl
 
 demo: ## update a fleet of virtual devices, visibly (DEVICES=30 SEED=1)
 	@$(BUILD) -o bin/ ./cmd/moult
@@ -47,13 +48,13 @@ lint: ## gofmt, go vet, staticcheck
 golden: ## rewrite golden files and the committed API description
 	$(GO) test ./artifact ./internal/api -run 'Golden|OpenAPI|Generated' -args -update
 
-size: ## build the agent for every architecture and check the budget
+size: ## build the devices' programs for every architecture and check the budgets
 	@test/size.sh "$(GO)" '$(LDFLAGS)' $(AGENT_TAGS) $(ARCHES)
 
 release: ## static programs for every architecture, with checksums, in dist/
 	@for arch in $(ARCHES); do \
 		echo "linux/$$arch"; \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat $(GO) build -trimpath -tags $(AGENT_TAGS) -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult-agent || exit 1; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat $(GO) build -trimpath -tags $(AGENT_TAGS) -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult-agent ./cmd/moult-sbl || exit 1; \
 	done
 	@for arch in amd64 arm64; do \
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult || exit 1; \

@@ -64,11 +64,13 @@ var places = map[string]place{
 
 	"internal/server": {5, "server", false},
 	"internal/agent":  {5, "device", false},
+	"internal/sbl":    {5, "device", false},
 
 	"internal/cli":    {6, "both", false},
 	"internal/sim":    {6, "both", false},
 	"cmd/moult":       {7, "both", false},
 	"cmd/moult-agent": {7, "device", false},
+	"cmd/moult-sbl":   {7, "device", false},
 	"test":            {8, "both", false},
 
 	// Suites and fakes stand beside what they test and see it all.

@@ -1,22 +1,28 @@
 #!/bin/sh
-# size.sh GO LDFLAGS TAGS ARCH... builds the agent for each architecture, checks
-# that it is static, and holds linux/arm to the budget that we allow.
+# size.sh GO LDFLAGS TAGS ARCH... builds the devices' programs for each
+# architecture, checks that they are static, and holds linux/arm to the budgets.
 set -eu
 go=$1 ldflags=$2 tags=$3
 shift 3
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-budget=7500000 # bytes, linux/arm, HTTP only: all that the agent has today
+
+# check PROGRAM BUDGET ARCH: the budget is in bytes, for linux/arm
+check() {
+	CGO_ENABLED=0 GOOS=linux GOARCH=$3 GOARM=6 GOMIPS=softfloat $go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$out/program" "./cmd/$1"
+	size=$(wc -c <"$out/program")
+	printf '%-11s linux/%-8s %9d bytes\n' "$1" "$3" "$size"
+	if ! $go version -m "$out/program" | grep -q 'CGO_ENABLED=0' || grep -q 'ld-linux\|ld-musl' "$out/program"; then
+		echo "$1, linux/$3: not static" >&2
+		exit 1
+	fi
+	if [ "$3" = arm ] && [ "$size" -gt "$2" ]; then
+		echo "$1, linux/arm: $size bytes, budget $2" >&2
+		exit 1
+	fi
+}
+
 for arch in "$@"; do
-	CGO_ENABLED=0 GOOS=linux GOARCH=$arch GOARM=6 GOMIPS=softfloat $go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$out/agent" ./cmd/moult-agent
-	size=$(wc -c <"$out/agent")
-	printf 'moult-agent linux/%-8s %9d bytes\n' "$arch" "$size"
-	if ! $go version -m "$out/agent" | grep -q 'CGO_ENABLED=0' || grep -q 'ld-linux\|ld-musl' "$out/agent"; then
-		echo "linux/$arch: not static" >&2
-		exit 1
-	fi
-	if [ "$arch" = arm ] && [ "$size" -gt "$budget" ]; then
-		echo "linux/arm: $size bytes, budget $budget" >&2
-		exit 1
-	fi
+	check moult-agent 7500000 "$arch" # HTTP only: all that the agent has today
+	check moult-sbl 4000000 "$arch"
 done

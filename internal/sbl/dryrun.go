@@ -1,0 +1,73 @@
+package sbl
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/moult-ota/moult/internal/boot"
+	"github.com/moult-ota/moult/internal/slot"
+)
+
+// dryRun prints what a board would do with a disk, and why. It writes nothing.
+func dryRun(o Options, w io.Writer) error {
+	b, err := find(o)
+	if err != nil {
+		return err
+	}
+	env, err := b.peek()
+	if err != nil {
+		return err
+	}
+	v, err := env.Load()
+	if err != nil {
+		return err
+	}
+	printVars(w, v)
+	d, err := boot.Boot(env, b.look(says(w)))
+	if err != nil {
+		return err
+	}
+	printDecision(w, d)
+	if d.Action == boot.Run {
+		fmt.Fprintf(w, "command line %s\n", commandLine(o, b.parts[d.Slot], d.Slot))
+	}
+	return nil
+}
+
+// printVars says what the register holds.
+func printVars(w io.Writer, v boot.Vars) {
+	fmt.Fprintf(w, "register     current %v, trial %v, tries %d, floor %d\n", v.Current, v.Trial, v.Tries, v.Floor)
+	for _, s := range []slot.Slot{slot.A, slot.B} {
+		x := v.Slot(s)
+		fmt.Fprintf(w, "register %v   %v", s, x.State)
+		if x.Reason != boot.NoReason {
+			fmt.Fprintf(w, " (%v)", x.Reason)
+		}
+		if x.State != boot.Empty {
+			fmt.Fprintf(w, ", image %v, security version %d", x.Image.Digest, x.Image.Security)
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+// says prints what a slot's check found.
+func says(w io.Writer) func(slot.Slot, slot.Descriptor, error) {
+	return func(s slot.Slot, d slot.Descriptor, err error) {
+		if err != nil {
+			fmt.Fprintf(w, "slot %v       %v\n", s, err)
+			return
+		}
+		fmt.Fprintf(w, "slot %v       %q, %d bytes, SHA-256 %x: as described\n", s, d.Artifact, d.Length, d.SHA256)
+	}
+}
+
+func printDecision(w io.Writer, d boot.Decision) {
+	fmt.Fprintf(w, "decision     %v", d.Action)
+	if d.Action == boot.Run {
+		fmt.Fprintf(w, " slot %v", d.Slot)
+	}
+	fmt.Fprintf(w, ": %s\n", d.Why)
+	if d.Save {
+		fmt.Fprintf(w, "to store     current %v, trial %v, tries %d\n", d.Vars.Current, d.Vars.Trial, d.Vars.Tries)
+	}
+}
