@@ -53,6 +53,8 @@ func verdict(d client.Deployment) error {
 	switch {
 	case bad > 0 || d.Status == "aborted":
 		return exit(exitFailures, "deployment %s is %s with %s; `moult deploy show %s --devices` says which devices", d.ID, d.Status, states(d.Counts), d.ID)
+	case d.Size == 0:
+		return exit(exitFailures, "deployment %s is for no device: none that is accepted and has called fits its target", d.ID)
 	case d.Counts["done"] == 0:
 		return exit(exitFailures, "deployment %s updated no device: %s", d.ID, states(d.Counts))
 	}

@@ -104,8 +104,20 @@ func (a *answer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// stride is how much is sent under one deadline, in bytes: at least 68 kB/s.
-const stride = 4 << 20
+// Strides are how much the kernel sends under one deadline, in bytes: small
+// on a slow line, which may be as slow as 1.1 kB/s, and large on a fast one.
+const (
+	minStride = 64 << 10
+	maxStride = 4 << 20
+)
+
+// nextStride grows while a stride takes less than a second.
+func nextStride(stride int64, took time.Duration) int64 {
+	if took < time.Second {
+		return min(2*stride, maxStride)
+	}
+	return max(stride/2, minStride)
+}
 
 // ReadFrom lets the kernel send files, in strides that fit a deadline. The
 // kernel looks through one LimitedReader, so one that comes is taken apart.
@@ -115,7 +127,7 @@ func (a *answer) ReadFrom(src io.Reader) (int64, error) {
 		src, left = l.R, l.N
 	}
 	var total int64
-	for left > 0 {
+	for stride := int64(minStride); left > 0; {
 		a.moved = time.Time{}
 		a.extend()
 		n, err := io.CopyN(a.ResponseWriter, src, min(left, stride))
@@ -127,6 +139,7 @@ func (a *answer) ReadFrom(src io.Reader) (int64, error) {
 		if err != nil {
 			return total, err
 		}
+		stride = nextStride(stride, time.Since(a.moved))
 	}
 	return total, nil
 }
