@@ -56,9 +56,17 @@ func (c *Control) Devices(ctx context.Context, q DeviceQuery) (l List[device.Dev
 	}
 	items := make([]device.Device, len(rows))
 	for i, d := range rows {
-		items[i] = d.Device
+		items[i] = c.heard(d.Device)
 	}
 	return page(items, limit, 'd', func(d device.Device) string { return string(d.ID) }), nil
+}
+
+// heard returns d with a contact that is not written yet, if this server had one.
+func (c *Control) heard(d device.Device) device.Device {
+	if at := c.memory.lastSeen(d.ID); at.After(d.SeenAt) {
+		d.SeenAt = at
+	}
+	return d
 }
 
 // matching lists devices that match a filter, out of the next filterScan.
@@ -78,7 +86,7 @@ func (c *Control) matching(ctx context.Context, f store.DeviceFilter, filter str
 			if !want.Match(attributes(d)) {
 				continue
 			}
-			if l.Items = append(l.Items, d.Device.Device); len(l.Items) == limit {
+			if l.Items = append(l.Items, c.heard(d.Device.Device)); len(l.Items) == limit {
 				l.Next = cursor('d', string(d.ID))
 				return l, nil
 			}
@@ -113,7 +121,7 @@ func (c *Control) Device(ctx context.Context, id device.ID) (detail DeviceDetail
 		if err != nil {
 			return found("device "+string(id), err)
 		}
-		detail.Device, detail.Version = d.Device, version(d)
+		detail.Device, detail.Version = c.heard(d.Device), version(d)
 		if detail.Keys, err = r.Keys(id); err != nil {
 			return err
 		}

@@ -90,6 +90,21 @@ func (s *shard) touch(key uuid.UUID, now time.Time) {
 	s.seen[key] = now.UnixMicro()
 }
 
+// lastSeen returns the last contact that is not yet written, or zero.
+func (m *memory) lastSeen(id device.ID) time.Time {
+	key, err := uuid.Parse(string(id))
+	if err != nil {
+		return time.Time{}
+	}
+	s := m.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if at, ok := s.seen[key]; ok {
+		return time.UnixMicro(at).UTC().Truncate(time.Second) // as it will be written
+	}
+	return time.Time{}
+}
+
 func (m *memory) forget(id device.ID) {
 	key, err := uuid.Parse(string(id))
 	if err != nil {

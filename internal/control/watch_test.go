@@ -146,6 +146,9 @@ func TestRunWritesLastContactsAndBytes(t *testing.T) {
 	f.clock.pass(time.Hour)
 	heard := f.clock.Now()
 	f.told(id, report("x", "r1"))
+	if now, err := f.Device(ctx, id); err != nil || now.SeenAt.Before(heard.Truncate(time.Second)) {
+		t.Errorf("before it is written, SeenAt = %v, %v, want %v or later", now.SeenAt, err, heard)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	cancel() // it writes what is left when it ends
 	f.must(f.Run(ctx))
