@@ -27,8 +27,16 @@ real slot files, a real boot register and the real boot decision. A good
 release, a crashing one, one changed on the way, one signed by a stranger and
 an outdated one are deployed in turn, while power is pulled and the server
 restarted. Exit code 0 means that every device ended where it should.`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageError(fmt.Sprintf("demo takes no arguments, and %q is one", args[0]))
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, _ []string) error {
+			if o.Devices < 1 || o.Devices > maxDevices || o.Rate < 0 {
+				return usageError(fmt.Sprintf("--devices takes 1 to %d, and --rate nothing below 0", maxDevices))
+			}
 			if verbose {
 				o.Log = slog.New(slog.NewTextHandler(c.ErrOrStderr(), nil))
 			}
@@ -42,6 +50,14 @@ restarted. Exit code 0 means that every device ended where it should.`,
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "log what every agent does")
 	return c
 }
+
+// A usageError is a mistake of the caller.
+type usageError string
+
+func (e usageError) Error() string { return string(e) }
+
+// ExitCode is what the program exits with.
+func (usageError) ExitCode() int { return 2 }
 
 // Demo makes a world, plays the story in it, and looks at the disks.
 func Demo(ctx context.Context, o Options, keep string, out io.Writer) error {
