@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"io"
+	"slices"
 	"strings"
 )
 
@@ -93,6 +94,7 @@ func (r *Reader) openSignature(manifest []byte) (*tar.Header, error) {
 		return nil, err
 	}
 	r.header.Signed = true
+	r.signed = slices.Concat(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"), manifest)
 	if err := r.verify(manifest, text); err != nil {
 		return nil, err
 	}

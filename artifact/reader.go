@@ -36,6 +36,7 @@ type Reader struct {
 	outer    *entries
 	manifest *manifest
 	header   Header
+	signed   []byte   // see Signed
 	payload  *payload // nil before the first Next
 	file     *File
 	err      error // of every later Next

@@ -92,7 +92,7 @@ func (a *Agent) install(ctx context.Context, in io.Reader, stop func()) (update.
 	if err != nil {
 		return update.Fetched{}, err
 	}
-	w, err := installer.Write(ctx, install.Payload{Header: h, Security: security.Floor, Next: r.Next, Stop: stop})
+	w, err := installer.Write(ctx, install.Payload{Header: h, Security: security.Floor, Signed: r.Signed(), Next: r.Next, Stop: stop})
 	if err != nil {
 		a.clean(context.WithoutCancel(ctx), installer)
 		return update.Fetched{}, err

@@ -49,6 +49,7 @@ const (
 type Payload struct {
 	Header   *artifact.Header
 	Security uint32 // security version; 0 when the artifact has none
+	Signed   []byte // the signed manifest, see artifact.Reader; nil when there is none
 	// Next returns the next file, and io.EOF after the last and only when the
 	// artifact was complete and as signed. Nothing counts before that.
 	Next func() (*artifact.File, error)

@@ -111,11 +111,17 @@ func (s section) Size() (int64, error)               { return s.SectionReader.Si
 func (s section) Sync() error                        { return nil }
 func (s section) WriteAt([]byte, int64) (int, error) { return 0, errReadOnly }
 
-// look keeps what a slot's check said, for messages.
-func (b board) look(says func(slot.Slot, slot.Descriptor, error)) boot.Check {
+// look checks slots, and tells says what it found. verify may be nil.
+func (b board) look(verify func(slot.Descriptor) error, says func(slot.Slot, slot.Descriptor, error)) boot.Check {
 	return func(s slot.Slot) (boot.Image, error) {
 		var d slot.Descriptor
-		im, err := boot.CheckSlots(b.open, func(x slot.Descriptor) error { d = x; return nil })(s)
+		im, err := boot.CheckSlots(b.open, func(x slot.Descriptor) error {
+			d = x
+			if verify == nil {
+				return nil
+			}
+			return verify(x)
+		})(s)
 		says(s, d, err)
 		return im, err
 	}

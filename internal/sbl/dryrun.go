@@ -23,7 +23,7 @@ func dryRun(o Options, w io.Writer) error {
 		return err
 	}
 	printVars(w, v)
-	d, err := boot.Boot(env, b.look(says(w)))
+	d, err := boot.Boot(env, b.look(o.verifier(), says(w, o.Keys != "")))
 	if err != nil {
 		return err
 	}
@@ -51,13 +51,17 @@ func printVars(w io.Writer, v boot.Vars) {
 }
 
 // says prints what a slot's check found.
-func says(w io.Writer) func(slot.Slot, slot.Descriptor, error) {
+func says(w io.Writer, signed bool) func(slot.Slot, slot.Descriptor, error) {
 	return func(s slot.Slot, d slot.Descriptor, err error) {
 		if err != nil {
 			fmt.Fprintf(w, "slot %v       %v\n", s, err)
 			return
 		}
-		fmt.Fprintf(w, "slot %v       %q, %d bytes, SHA-256 %x: as described\n", s, d.Artifact, d.Length, d.SHA256)
+		found := "as described; no key to check its signature with"
+		if signed {
+			found = "as described and signed"
+		}
+		fmt.Fprintf(w, "slot %v       %q, %d bytes, SHA-256 %x: %s\n", s, d.Artifact, d.Length, d.SHA256, found)
 	}
 }
 

@@ -56,7 +56,7 @@ func once(o Options, c io.Writer) error {
 	if err != nil {
 		return err
 	}
-	d, err := boot.Boot(env, b.look(says(c)))
+	d, err := boot.Boot(env, b.look(o.verifier(), says(c, o.Keys != "")))
 	say(c, errors.Join(err, disk.Close()))
 	printDecision(c, d)
 	if d.Action != boot.Run {

@@ -24,6 +24,7 @@ type Options struct {
 	Disk    string        // device that holds the partitions
 	Wait    time.Duration // for Disk to appear
 	Prefix  string        // of partition names: PREFIX-register, PREFIX-a, PREFIX-b
+	Keys    string        // PEM files whose keys may sign images, with commas; empty: no signature is asked for
 	Modules string        // folder of kernel modules, loaded in order of name; none when empty
 	Console string        // where messages go and the door opens
 
@@ -45,6 +46,7 @@ func (o *Options) flags() *flag.FlagSet {
 	f.StringVar(&o.Disk, "disk", "/dev/vda", "`device` with a GUID partition table that holds register and slots")
 	f.DurationVar(&o.Wait, "wait", 10*time.Second, "`time` for the disk to appear")
 	f.StringVar(&o.Prefix, "prefix", "moult", "partitions are called `PREFIX`-register, PREFIX-a and PREFIX-b")
+	f.StringVar(&o.Keys, "verify-keys", "", "PEM `files` of the keys that may sign images, with commas; none: only digests are checked")
 	f.StringVar(&o.Modules, "modules", "/lib/modules", "`folder` of kernel modules, loaded in order of their names")
 	f.StringVar(&o.Console, "console", "/dev/console", "`device` for messages, and for the door")
 	f.StringVar(&o.FS, "fs", "ext4", "file `system` of the slots, mounted read-only")

@@ -52,10 +52,14 @@ func (i *Installer) Write(ctx context.Context, p install.Payload) (install.Writt
 }
 
 func (i *Installer) describe(p install.Payload, file *artifact.File) slot.Descriptor {
-	return slot.Descriptor{
+	d := slot.Descriptor{
 		Length: file.Size, SHA256: file.SHA256, Security: p.Security,
 		Artifact: short(p.Header.Name), DeviceType: short(i.DeviceType),
 	}
+	if len(p.Signed) <= slot.MaxExcerpt { // else loaders with a key refuse the slot
+		d.Excerpt = p.Signed
+	}
+	return d
 }
 
 func short(text string) string { return text[:min(len(text), slot.MaxText)] }

@@ -103,6 +103,28 @@ func open(t *testing.T, in io.Reader, before func()) install.Payload {
 	}}
 }
 
+// TestExcerpt fails when the slot does not keep what a loader needs to check
+// the signature again.
+func TestExcerpt(t *testing.T) {
+	for _, n := range []int{0, slot.MaxExcerpt, slot.MaxExcerpt + 1} {
+		b := newBoard(t)
+		p := payload(t, "image", nil)
+		p.Signed = bytes.Repeat([]byte("s"), n)
+		if _, err := b.Write(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		f, err := b.Open(slot.B)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := slot.ReadDescriptor(f)
+		f.Close()
+		if want := n % (slot.MaxExcerpt + 1); len(d.Excerpt) != want || err != nil {
+			t.Errorf("with %d bytes signed the slot keeps %d, %v, want %d", n, len(d.Excerpt), err, want)
+		}
+	}
+}
+
 func TestInstall(t *testing.T) {
 	for _, ahead := range []bool{false, true} {
 		b := newBoard(t)

@@ -1,0 +1,54 @@
+package sbl
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/atomicfile"
+	"github.com/moult-ota/moult/internal/slot"
+)
+
+// maxKey bounds a key's file, in bytes.
+const maxKey = 64 << 10
+
+// verifier returns what is asked about a slot whose digest is right: whether
+// one of the keys signed an artifact with this image. Without keys it is nil:
+// digests are all that is checked. A key that cannot be read signs nothing,
+// and when none can be read, no slot is fit to start.
+//
+// The signature covers the image, not the descriptor's security version.
+func (o Options) verifier() func(slot.Descriptor) error {
+	if o.Keys == "" {
+		return nil
+	}
+	var keys []artifact.Verifier
+	var unread error
+	for path := range strings.SplitSeq(o.Keys, ",") {
+		key, err := readKey(strings.TrimSpace(path))
+		if err != nil {
+			unread = err
+			continue
+		}
+		keys = append(keys, key)
+	}
+	return func(d slot.Descriptor) error {
+		err := artifact.VerifySigned(d.Excerpt, keys, d.SHA256)
+		if err != nil && unread != nil {
+			err = fmt.Errorf("%w (%w)", err, unread)
+		}
+		return err
+	}
+}
+
+func readKey(path string) (artifact.Verifier, error) {
+	text, err := atomicfile.Read(path, maxKey)
+	if err != nil {
+		return nil, err
+	}
+	key, err := artifact.ParsePublicKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return key, nil
+}
