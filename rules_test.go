@@ -204,6 +204,30 @@ func TestNoSkips(t *testing.T) {
 	})
 }
 
+var required = regexp.MustCompile(`(?m)^\t(\S+) (v\S+)$`) // not "// indirect"
+
+// TestDependencies wants a line in docs/dependencies.md for every module that
+// we require ourselves, with its version.
+func TestDependencies(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := required.FindAllStringSubmatch(string(mod), -1)
+	if len(all) == 0 {
+		t.Fatal("go.mod requires nothing")
+	}
+	for _, m := range all {
+		if line := "| " + m[1] + " | " + m[2] + " |"; !strings.Contains(string(doc), line) {
+			t.Errorf("docs/dependencies.md has no line %q", line)
+		}
+	}
+}
+
 // TestHouseIsWhole fails for a line in places whose folder is gone.
 func TestHouseIsWhole(t *testing.T) {
 	for dir := range places {
