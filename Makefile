@@ -13,7 +13,7 @@ AGENT_TAGS = nethttpomithttp2
 ARCHES     = amd64 arm64 arm mipsle riscv64
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test race fuzz bench lint golden size release need clean
+.PHONY: help build demo test vmtest vm race fuzz bench lint golden size release need clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,14 @@ test: need lint ## everything that must hold; installs what it needs
 	$(GO) test -timeout 9m ./...
 	@$(MAKE) --no-print-directory size
 
+vmtest: ## update a virtual machine that moult-sbl starts, well and badly; about 4 minutes
+	@test/need.sh qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs
+	$(GO) test -tags vm -count=1 -timeout 15m -v ./test/vm
+
+vm: ## one virtual machine, with its console on the terminal
+	@test/need.sh qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs
+	@$(GO) run ./test/vm
+
 race: need ## the tests under the race detector
 	$(GO) test -race -timeout 30m ./...
 
@@ -43,6 +51,7 @@ bench: need ## performance as ratios, side by side in one run
 lint: ## gofmt, go vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$bad" || { echo "gofmt would change: $$bad"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags vm ./test/vm
 	$(STATICCHECK) ./...
 
 golden: ## rewrite golden files and the committed API description

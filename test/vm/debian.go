@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// cache keeps what comes from Debian, and what is built, between runs.
+const cache = ".cache/vm"
+
+// A parts box is what images are made of.
+type parts struct {
+	kernel  string   // file
+	modules []string // files, in the order in which they are loaded
+	busybox string
+	bin     string // folder with our programs
+}
+
+// disks and cards are the modules that find a disk, and those that find the
+// network too; ext4 is part of Debian's cloud kernel.
+var (
+	disks = []string{"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"}
+	cards = []string{"failover", "net_failover", "virtio_net"}
+)
+
+// gather fetches Debian's packages, once, and builds our programs.
+func gather() (parts, error) {
+	_ = os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin") // for mke2fs
+	if err := os.MkdirAll(cache+"/bin", 0o755); err != nil {
+		return parts{}, err
+	}
+	if _, err := os.Stat(cache + "/root"); err != nil {
+		if err := fetch(); err != nil {
+			return parts{}, err
+		}
+	}
+	for _, name := range []string{"moult", "moult-agent", "moult-sbl"} {
+		if _, err := run(".", "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", cache+"/bin/", "./cmd/"+name); err != nil {
+			return parts{}, err
+		}
+	}
+	return find()
+}
+
+// fetch unpacks the cloud kernel and busybox; nothing is installed.
+func fetch() error {
+	out, err := run(".", "apt-cache", "depends", "linux-image-cloud-amd64")
+	if err != nil {
+		return err
+	}
+	_, name, ok := strings.Cut(out, "Depends: ")
+	if !ok {
+		return fmt.Errorf("look for the kernel's package: apt-cache said %q; try apt-get update", out)
+	}
+	name, _, _ = strings.Cut(name, "\n")
+	if _, err := run(cache, "apt-get", "download", name, "busybox-static"); err != nil {
+		return err
+	}
+	debs, err := filepath.Glob(cache + "/*.deb")
+	for _, deb := range debs {
+		if err == nil {
+			_, err = run(".", "dpkg-deb", "-x", deb, cache+"/unpacked")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(cache+"/unpacked", cache+"/root")
+}
+
+func find() (parts, error) {
+	p := parts{busybox: cache + "/root/bin/busybox", bin: cache + "/bin"}
+	kernels, _ := filepath.Glob(cache + "/root/boot/vmlinuz-*")
+	if len(kernels) != 1 {
+		return p, fmt.Errorf("look for a kernel in %s: %d found; remove the folder to fetch it again", cache, len(kernels))
+	}
+	p.kernel = kernels[0]
+	for _, name := range append(disks, cards...) {
+		path, err := run(".", "find", cache+"/root/lib/modules", "-name", name+".ko")
+		if err != nil || path == "" {
+			return p, fmt.Errorf("look for module %s: %q, %w", name, path, err)
+		}
+		p.modules = append(p.modules, strings.TrimSpace(path))
+	}
+	return p, nil
+}
+
+// run runs a program in a folder and returns what it printed.
+func run(dir string, name string, args ...string) (string, error) {
+	c := exec.Command(name, args...)
+	c.Dir = dir
+	var errs strings.Builder
+	c.Stderr = &errs
+	out, err := c.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("run %s %s: %w: %s", name, strings.Join(args, " "), err, errs.String())
+	}
+	return string(out), nil
+}
