@@ -228,6 +228,29 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
+var named = regexp.MustCompile("`([a-z0-9_/.]+\\.(?:go|md|sh|yaml))`|\\]\\(([^):#]+)\\)")
+
+// TestDocsNameWhatIsThere fails for a file or link in the docs that leads
+// nowhere. Files of internal/ are named without it.
+func TestDocsNameWhatIsThere(t *testing.T) {
+	for _, doc := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"} {
+		text, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range named.FindAllStringSubmatch(string(text), -1) {
+			path := m[1] + m[2]
+			if path == "FORMAT.md" { // it stands beside every format
+				continue
+			}
+			_, err := os.Stat(path)
+			if _, inside := os.Stat("internal/" + path); err != nil && inside != nil {
+				t.Errorf("%s names %s: %v", doc, path, err)
+			}
+		}
+	}
+}
+
 // TestHouseIsWhole fails for a line in places whose folder is gone.
 func TestHouseIsWhole(t *testing.T) {
 	for dir := range places {
