@@ -59,6 +59,7 @@ var places = map[string]place{
 	"internal/install/rootfs":  {3, "device", false},
 	"internal/install/module":  {3, "device", false},
 	"internal/link/httplink":   {3, "device", false},
+	"internal/snapshot":        {3, "device", false},
 
 	"internal/api": {4, "server", false},
 

@@ -36,6 +36,7 @@ const usage = `moult-agent keeps this device up to date.
   moult-agent show [--json]            what is installed, and what is under way
   moult-agent setup [SETTING…]         write the configuration; asks when on a terminal
   moult-agent provision FILE           put the first image into a blank device: slot A
+  moult-agent snapshot [--source PATH] stream the running root file system as an image
   moult-agent config                   print the settings in effect
   moult-agent version
 
@@ -59,6 +60,7 @@ type program struct {
 
 	json       bool
 	rebootCode bool
+	copy       copyFlags
 }
 
 // Main runs the program and returns its exit code.
@@ -96,6 +98,7 @@ func (p *program) command(ctx context.Context, args []string) (int, error) {
 	commands := map[string]func(context.Context) (int, error){
 		"daemon": p.daemon, "install": p.install, "commit": p.commit, "rollback": p.rollback,
 		"show": p.show, "setup": p.setup, "provision": p.provision, "config": p.printConfig,
+		"snapshot": p.snapshot,
 	}
 	switch args[0] {
 	case "version", "--version":
@@ -139,6 +142,7 @@ func (p *program) parse(args []string, make bool) (err error) {
 	f.VisitAll(func(s *flag.Flag) { all.Var(s.Value, s.Name, s.Usage) })
 	all.BoolVar(&p.json, "json", false, "print JSON")
 	all.BoolVar(&p.rebootCode, "reboot-exit-code", false, "exit with 4 when a reboot is needed")
+	p.copy.flags(all)
 	all.String("config", DefaultConfig, "configuration `file`") // configFlag has read it
 	for len(args) > 0 {
 		if err := all.Parse(args); err != nil {
