@@ -55,7 +55,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(STATICCHECK) ./...
 
 golden: ## rewrite golden files and the committed API description
-	$(GO) test ./artifact ./internal/api -run 'Golden|OpenAPI|Generated' -args -update
+	$(GO) test ./artifact ./internal/api ./cmd/moult-agent -run 'Golden|OpenAPI|Generated' -args -update
 
 size: ## build the devices' programs for every architecture and check the budgets
 	@test/size.sh "$(GO)" '$(LDFLAGS)' $(AGENT_TAGS) $(ARCHES)
