@@ -12,6 +12,7 @@ FUZZTIME  ?= 60s
 AGENT_TAGS = nethttpomithttp2
 ARCHES     = amd64 arm64 arm mipsle riscv64
 
+SHELL      = bash
 .DEFAULT_GOAL := help
 .PHONY: help build demo test vmtest vm race fuzz bench lint golden size release need clean
 
@@ -29,6 +30,7 @@ demo: ## update a fleet of virtual devices, visibly (DEVICES=30 SEED=1)
 
 test: need lint ## everything that must hold; installs what it needs
 	$(GO) test -timeout 9m ./...
+	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
 
 vmtest: ## update a virtual machine that moult-sbl starts, well and badly; about 4 minutes
