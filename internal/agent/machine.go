@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"github.com/moult-ota/moult/internal/boot"
-	"github.com/moult-ota/moult/internal/boot/register"
 	"github.com/moult-ota/moult/internal/inventory"
 	"github.com/moult-ota/moult/internal/slot"
 	"github.com/moult-ota/moult/internal/update"
@@ -24,36 +24,33 @@ type machine struct {
 	config  *Config
 	running slot.Slot
 	env     boot.Env // nil without slots
-	disk    *register.Disk
+	loader  loader
+	shared  io.Closer // what env lies in
 	log     *slog.Logger
 }
 
 // openMachine finds out what runs, and opens the boot register.
 func openMachine(ctx context.Context, c *Config, log *slog.Logger) (*machine, error) {
 	m := &machine{config: c, log: log}
-	if c.SlotA == "" && c.SlotB == "" && c.Register == "" {
-		return m, nil
+	slots, err := c.hasSlots()
+	if err != nil || !slots {
+		return m, err
 	}
-	if c.SlotA == "" || c.SlotB == "" || c.Register == "" {
-		return nil, errors.New("slot_a, slot_b and register come together; moult-agent setup writes them")
+	if m.loader, err = c.loader(); err != nil {
+		return nil, err
 	}
-	var err error
 	if m.running, err = m.whatRuns(ctx); err != nil {
 		return nil, err
 	}
-	if m.disk, err = register.File(c.Register); err != nil {
+	if m.env, m.shared, err = m.loader.open(c); err != nil {
 		return nil, err
-	}
-	if m.env, err = register.Open(m.disk); err != nil {
-		m.disk.Close()
-		return nil, fmt.Errorf("open boot register: %w", err)
 	}
 	return m, nil
 }
 
 func (m *machine) close() {
-	if m.disk != nil {
-		m.disk.Close()
+	if m.shared != nil {
+		m.shared.Close()
 	}
 }
 

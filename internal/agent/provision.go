@@ -26,22 +26,25 @@ func (p *program) provision(context.Context) (int, error) {
 		return 0, fmt.Errorf("%w: provision takes one artifact file", errUsage)
 	}
 	c := p.config
-	if c.SlotA == "" || c.Register == "" || c.DeviceType == "" {
-		return 0, fmt.Errorf("%w: provision needs slot-a, register and device-type", errUsage)
+	if slots, err := c.hasSlots(); err != nil || !slots || c.DeviceType == "" {
+		return 0, errors.Join(fmt.Errorf("%w: provision needs slot-a, slot-b, device-type and register or boot", errUsage), err)
 	}
 	keys, err := c.verifiers()
 	if err != nil {
 		return 0, err
 	}
-	disk, err := openOrCreate(c.Register)
+	if err := p.blankRegister(); err != nil {
+		return 0, err
+	}
+	l, err := c.loader()
 	if err != nil {
 		return 0, err
 	}
-	defer disk.Close()
-	env, err := register.Open(disk)
+	env, shared, err := l.open(c)
 	if err != nil {
-		return 0, fmt.Errorf("open boot register: %w", err)
+		return 0, err
 	}
+	defer shared.Close()
 	d, err := first(env, c, keys, p.args[0])
 	if err != nil {
 		return 0, fmt.Errorf("provision: %w", err)

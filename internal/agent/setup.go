@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/moult-ota/moult/internal/atomicfile"
 	"github.com/moult-ota/moult/internal/boot"
-	"github.com/moult-ota/moult/internal/boot/register"
 	"github.com/moult-ota/moult/internal/slot"
 )
 
@@ -77,15 +75,12 @@ func (p *program) prepare(ctx context.Context) error {
 	if _, err := p.config.deviceKey(); err != nil {
 		return err
 	}
-	if p.config.Register == "" {
-		return nil
+	slots, err := p.config.hasSlots()
+	if err != nil || !slots {
+		return err
 	}
-	if _, err := os.Stat(p.config.Register); errors.Is(err, fs.ErrNotExist) {
-		d, err := register.Create(p.config.Register)
-		if err != nil {
-			return err
-		}
-		d.Close()
+	if err := p.blankRegister(); err != nil {
+		return err
 	}
 	m, err := openMachine(ctx, p.config, slog.New(slog.DiscardHandler))
 	if err != nil {
@@ -95,21 +90,51 @@ func (p *program) prepare(ctx context.Context) error {
 	return m.adopt()
 }
 
-// adopt tells a blank register which image runs. The running slot must be
-// described, and hold what it is described as.
+// blankRegister makes the register's file when there is none.
+func (p *program) blankRegister() error {
+	if p.config.Boot != "register" {
+		return nil
+	}
+	d, err := openOrCreate(p.config.Register)
+	if err != nil {
+		return err
+	}
+	return d.Close()
+}
+
+// adopt tells blank variables which image runs. Where the loader checks
+// images, the running slot must be described, and hold what it is described
+// as.
 func (m *machine) adopt() error {
 	v, err := m.env.Load()
 	if err != nil || v.Current != slot.None {
 		return err
 	}
-	f, err := m.open(m.running)
+	d, err := m.described()
 	if err != nil {
 		return err
 	}
+	return m.env.Save(boot.First(m.running, boot.ImageOf(d), d.Security))
+}
+
+// described is what the running slot holds; zero when nobody knows and nobody
+// asks.
+func (m *machine) described() (slot.Descriptor, error) {
+	f, err := m.open(m.running)
+	if err != nil {
+		return slot.Descriptor{}, err
+	}
 	defer f.Close()
+	if !m.loader.checks {
+		d, err := slot.ReadDescriptor(f)
+		if errors.Is(err, slot.ErrEmpty) || errors.Is(err, slot.ErrDescriptor) {
+			return slot.Descriptor{}, nil
+		}
+		return d, err
+	}
 	d, err := slot.Check(f)
 	if err != nil {
-		return fmt.Errorf("look at the running slot %v: %w; moult-agent provision puts a first image there", m.running, err)
+		return d, fmt.Errorf("look at the running slot %v: %w; moult-agent provision puts a first image there", m.running, err)
 	}
-	return m.env.Save(boot.First(m.running, boot.ImageOf(d), d.Security))
+	return d, nil
 }
