@@ -56,7 +56,6 @@ var places = map[string]place{
 	"internal/store/postgres":  {3, "server", false},
 	"internal/blob/disk":       {3, "server", false},
 	"internal/boot/register":   {3, "device", false},
-	"internal/boot/variables":  {2, "device", true},
 	"internal/boot/uboot":      {3, "device", false},
 	"internal/install/rootfs":  {3, "device", false},
 	"internal/install/module":  {3, "device", false},
