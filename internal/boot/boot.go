@@ -15,6 +15,9 @@
 //	     ├────────── flag cleared, slot failed ◄───────────────────────────────┘  │
 //	     └────────── tries used up at a later boot ◄──────────────────────────────┘
 //
+// A loader that finds nothing fit to start may fetch an image; Recovered makes
+// it current.
+//
 // Its promise: at every instant a power cut leaves Vars from which Boot starts
 // a complete, verified image, once a device has had one.
 package boot

@@ -80,6 +80,27 @@ func Confirm(v Vars, running slot.Slot, floor uint32) (Vars, error) {
 	return v.with(running, x), nil
 }
 
+// Recovered makes s current without a trial, confirmed as First does: what a
+// loader does that had nothing to start, after it wrote im into s and read it
+// back. The other slot keeps what is known about it, and the floor stays. It
+// refuses an image below the floor, and while a trial waits.
+func Recovered(v Vars, s slot.Slot, im Image) (Vars, error) {
+	var err error
+	switch {
+	case !s.Valid():
+		err = ErrSlot
+	case v.Trial != slot.None:
+		err = fmt.Errorf("slot %v is on trial: %w", v.Trial, ErrCurrent)
+	case im.Security < v.Floor:
+		err = fmt.Errorf("security version %d, floor %d: %w", im.Security, v.Floor, ErrFloor)
+	}
+	if err != nil {
+		return v, fmt.Errorf("recover slot %v: %w", s, err)
+	}
+	v.Current = s
+	return v.with(s, SlotVars{State: Confirmed, Image: im}), nil
+}
+
 // RollBack gives up the trial, whether it runs already or waits for the next
 // boot: from then on the current slot starts. running is None or the slot that
 // runs; a slot that runs as the current one, with nothing on trial, cannot be

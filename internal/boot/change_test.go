@@ -23,6 +23,9 @@ func TestChange(t *testing.T) {
 	rollBack := func(s slot.Slot) step {
 		return func(v boot.Vars) (boot.Vars, error) { return boot.RollBack(v, s, boot.ReasonSelfTest) }
 	}
+	recovered := func(s slot.Slot, im boot.Image) step {
+		return func(v boot.Vars) (boot.Vars, error) { return boot.Recovered(v, s, im) }
+	}
 	idle := vars(boot.SlotVars{})
 	failed := vars(boot.SlotVars{State: boot.Failed, Reason: boot.ReasonSelfTest, Image: imageB})
 	confirmed := change(vars(boot.SlotVars{State: boot.Confirmed, Image: imageB}), func(v *boot.Vars) { v.Current = slot.B })
@@ -53,6 +56,14 @@ func TestChange(t *testing.T) {
 		{"roll back the running trial", trial(1), rollBack(slot.B), failed, nil},
 		{"roll back a trial that waits", trial(3), rollBack(slot.A), failed, nil},
 		{"roll back nothing", idle, rollBack(slot.A), idle, boot.ErrNoTrial},
+		{"recovered, and the other slot is kept", idle, recovered(slot.B, imageB), confirmed, nil},
+		{"recovered in place", confirmed, recovered(slot.B, imageA),
+			change(confirmed, func(v *boot.Vars) { v.Slots[1] = boot.SlotVars{State: boot.Confirmed, Image: imageA} }), nil},
+		{"recovered after a failure", failed, recovered(slot.B, imageB), confirmed, nil},
+		{"recovered, never had an image", boot.Vars{}, recovered(slot.A, imageA), boot.First(slot.A, imageA, 0), nil},
+		{"recovered below the floor", idle, recovered(slot.B, boot.Image{Security: 2}), idle, boot.ErrFloor},
+		{"recovered while a trial waits", trial(3), recovered(slot.A, imageA), trial(3), boot.ErrCurrent},
+		{"recovered no slot", idle, recovered(slot.None, imageA), idle, boot.ErrSlot},
 		{"release", failed, release(slot.B, slot.A), idle, nil},
 		{"release a slot that waits", trial(3), release(slot.B, slot.A), idle, nil},
 		{"release the current slot", confirmed, release(slot.B, slot.B), confirmed, boot.ErrCurrent},
