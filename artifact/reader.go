@@ -63,7 +63,7 @@ func (r *Reader) Header() *Header { return &r.header }
 
 // Next returns the next payload file, after it has read the one before to its
 // end. It returns io.EOF after the last one, and only when every file had its
-// sum, every line of the manifest had its file, and nothing followed.
+// sum (but see File.SumLater), every line of the manifest had its file, and nothing followed.
 // Until then, what was read must not be activated.
 func (r *Reader) Next() (*File, error) {
 	if r.err == nil {
@@ -157,16 +157,26 @@ type File struct {
 	SHA256 Digest // from the manifest
 
 	in   *entries
-	hash hash.Hash
+	hash hash.Hash // nil: the caller sums
 	err  error
 }
+
+// SumLater leaves the sum to the caller, who reads again what it stored
+// anyway: neither Read nor Reader.Next then compare this file's content with
+// SHA256. Call it before the first Read, and WrongSum when the sum differs.
+func (f *File) SumLater() { f.hash = nil }
+
+// WrongSum is the error for content whose sum is got and not SHA256.
+func (f *File) WrongSum(got Digest) error { return wrongSum(f.in.path(f.Name), got, f.SHA256) }
 
 func (f *File) Read(p []byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
 	}
 	n, err := f.in.tar.Read(p)
-	f.hash.Write(p[:n])
+	if f.hash != nil {
+		f.hash.Write(p[:n])
+	}
 	if err != nil {
 		f.err = f.end(err)
 	}
@@ -176,6 +186,9 @@ func (f *File) Read(p []byte) (int, error) {
 func (f *File) end(err error) error {
 	if err != io.EOF {
 		return f.in.explain(err, f.Name)
+	}
+	if f.hash == nil {
+		return io.EOF
 	}
 	if got := f.hash.Sum(nil); !bytes.Equal(got, f.SHA256[:]) {
 		return wrongSum(f.in.path(f.Name), Digest(got), f.SHA256)

@@ -2,6 +2,7 @@ package artifact_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"reflect"
@@ -114,6 +115,28 @@ func TestReadReportsChecksum(t *testing.T) {
 		if _, err := a.Next(); !errors.Is(err, artifact.ErrChecksum) {
 			t.Errorf("Next() after a wrong sum = %v, want ErrChecksum", err)
 		}
+	}
+}
+
+// SumLater leaves the sum to the caller, for that file alone.
+func TestSumLater(t *testing.T) {
+	f := forge()
+	f.lines = spoil(0)
+	a, err := artifact.NewReader(bytes.NewReader(f.bytes()), unsigned)
+	check(t, err)
+	file, err := a.Next()
+	check(t, err)
+	file.SumLater()
+	got, err := io.ReadAll(file)
+	check(t, err)
+	if sum := artifact.Digest(sha256.Sum256(got)); sum == file.SHA256 || !errors.Is(file.WrongSum(sum), artifact.ErrChecksum) {
+		t.Errorf("sum %v, WrongSum() = %v", sum, file.WrongSum(sum))
+	}
+	for err == nil {
+		_, err = a.Next()
+	}
+	if err != io.EOF {
+		t.Errorf("Next() = %v, want io.EOF: nothing else is wrong", err)
 	}
 }
 

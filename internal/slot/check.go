@@ -1,10 +1,8 @@
 package slot
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"unsafe"
 )
 
@@ -27,8 +25,12 @@ func Check(f File) (Descriptor, error) {
 	if err != nil {
 		return Descriptor{}, err
 	}
-	if err := verify(f.ReadAt, d); err != nil {
+	s, err := readAt(f.ReadAt).readAll(d.Length)
+	if err != nil {
 		return Descriptor{}, err
+	}
+	if s.sha256() != d.SHA256 {
+		return Descriptor{}, fmt.Errorf("verify image of %d bytes: %w", d.Length, ErrDigest)
 	}
 	return d, nil
 }
@@ -65,29 +67,6 @@ func Capacity(f File) (int64, error) {
 		return 0, fmt.Errorf("slot of %d bytes: want at least %d", size, 2*DescriptorSize)
 	}
 	return size&^(DescriptorSize-1) - DescriptorSize, nil
-}
-
-// verify reads d.Length bytes and compares their digest with d's. It reads
-// whole pages, so that it may be used past the page cache.
-func verify(readAt func([]byte, int64) (int, error), d Descriptor) error {
-	h := sha256.New()
-	buf := aligned(int(min(chunk, (d.Length+page-1)&^(page-1))))
-	for off := int64(0); off < d.Length; {
-		n, err := readAt(buf, off)
-		n = int(min(int64(n), d.Length-off))
-		if n == 0 || (n < len(buf) && off+int64(n) < d.Length) {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return fmt.Errorf("read image at %d: %w", off, err)
-		}
-		h.Write(buf[:n])
-		off += int64(n)
-	}
-	if [32]byte(h.Sum(nil)) != d.SHA256 {
-		return fmt.Errorf("verify image of %d bytes: %w", d.Length, ErrDigest)
-	}
-	return nil
 }
 
 // aligned returns n bytes that start on a page.

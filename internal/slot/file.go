@@ -32,6 +32,13 @@ type flusher interface {
 	Flush(off, n int64)
 }
 
+// How flush flushes: SYNC_FILE_RANGE_WAIT_BEFORE, _WRITE and _WAIT_AFTER.
+const (
+	syncWaitBefore = 1
+	syncWrite      = 2
+	syncWaitAfter  = 4
+)
+
 // disk is a File of the operating system.
 type disk struct {
 	*os.File
@@ -72,7 +79,7 @@ func (d *disk) Size() (int64, error) {
 	return n, nil
 }
 
-func (d *disk) Flush(off, n int64) { flush(d.File, off, n) }
+func (d *disk) Flush(off, n int64) { flush(d.File, off, n, syncWrite) }
 
 func (d *disk) ReadUncachedAt(p []byte, off int64) (int, error) {
 	if d.direct == nil && !d.noDirect {
@@ -82,6 +89,9 @@ func (d *disk) ReadUncachedAt(p []byte, off int64) (int, error) {
 	if d.noDirect {
 		return d.ReadAt(p, off)
 	}
+	// A direct read waits until what it reads is stored, and keeps writers of
+	// the file waiting with it. So wait before.
+	flush(d.File, off, int64(len(p)), syncWaitBefore|syncWrite|syncWaitAfter)
 	n, err := d.direct.ReadAt(p, off)
 	if err != nil && !errors.Is(err, io.EOF) {
 		d.noDirect = true // a file system may open directly and then not read so

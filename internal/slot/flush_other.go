@@ -4,4 +4,4 @@ package slot
 
 import "os"
 
-func flush(*os.File, int64, int64) {}
+func flush(*os.File, int64, int64, int) {}

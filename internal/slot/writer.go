@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"syscall"
 )
 
@@ -15,6 +16,14 @@ const (
 
 // ErrTooLarge means that an image does not fit the slot.
 var ErrTooLarge = errors.New("image is larger than the slot")
+
+// A StreamError means that the slot holds what came, and that what came is not
+// the image that the descriptor names. The medium is not to blame.
+type StreamError struct{ Got, Want [32]byte }
+
+func (e *StreamError) Error() string {
+	return fmt.Sprintf("image with SHA-256 %x came, want %x", e.Got, e.Want)
+}
 
 // Stats counts what a Writer did, in bytes.
 type Stats struct {
@@ -37,6 +46,8 @@ type Writer struct {
 	differ  int    // chunks in a row that differed all through
 	opened  bool   // the descriptor is invalid
 	flushed int64  // bytes whose storing was begun
+	came    uint32 // CRC of what was given to Write
+	trail   *trail // reads back behind the writing; nil: all at the end
 	stats   Stats
 	err     error
 }
@@ -62,6 +73,7 @@ func NewWriter(f File, size int64) (*Writer, error) {
 // Write takes the next bytes of the image. An error ends the Writer.
 func (w *Writer) Write(p []byte) (int, error) {
 	total := len(p)
+	w.came = crc32.Update(w.came, castagnoli, p)
 	for len(p) > 0 && w.err == nil {
 		n := min(len(p), cap(w.chunk)-len(w.chunk))
 		w.chunk = append(w.chunk, p[:n]...)
@@ -73,9 +85,27 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return total - len(p), w.err
 }
 
+// ReadBehind has the image read back while it is written, some way behind,
+// instead of all of it in Finish. spawn runs a function beside the caller, as
+// a go statement does. Call it before the first Write; and before the file is
+// closed, whether or not Finish was called, call Stop.
+func (w *Writer) ReadBehind(spawn func(func())) {
+	w.trail = newTrail(uncached(w.f))
+	spawn(w.trail.read)
+	spawn(w.trail.sum)
+}
+
+// Stop waits until what spawn began has ended.
+func (w *Writer) Stop() {
+	if w.trail != nil {
+		w.trail.stop()
+	}
+}
+
 // Finish stores the last bytes, reads the whole image back from the medium and
-// compares it with d, and only then writes d into the slot. When Finish
-// returned nil, Check passes, whatever the power does.
+// compares it with d, and only then writes d into the slot. The error is a
+// StreamError when the image came as it is stored: nobody need have summed it
+// before. When Finish returned nil, Check passes, whatever the power does.
 func (w *Writer) Finish(d Descriptor) error {
 	if w.err == nil {
 		w.err = w.finish(d)
@@ -102,10 +132,33 @@ func (w *Writer) finish(d Descriptor) error {
 	if err := w.f.Sync(); err != nil {
 		return writing("store image", err)
 	}
-	if err := verify(uncached(w.f), d); err != nil {
+	if err := w.readBack(d); err != nil {
 		return fmt.Errorf("read back: %w", err)
 	}
 	return w.seal(page)
+}
+
+func (w *Writer) readBack(d Descriptor) error {
+	s, err := w.stored()
+	switch {
+	case err != nil:
+		return err
+	case s.sha256() == d.SHA256:
+		return nil
+	case s.crc == w.came:
+		return &StreamError{s.sha256(), d.SHA256}
+	}
+	return fmt.Errorf("verify image of %d bytes: %w", d.Length, ErrDigest)
+}
+
+// stored sums what is on the medium.
+func (w *Writer) stored() (*sums, error) {
+	if w.trail == nil {
+		return uncached(w.f).readAll(w.off)
+	}
+	w.trail.upTo(w.off)
+	w.trail.stop()
+	return w.trail.sums, w.trail.err
 }
 
 // seal writes the descriptor and sees it stored.
@@ -201,16 +254,29 @@ func (w *Writer) write(p []byte) error {
 	}
 	w.off += int64(len(p))
 	w.stats.Written += int64(len(p))
-	if fl, ok := w.f.(flusher); ok && w.off-w.flushed >= flushEvery {
-		fl.Flush(w.flushed, w.off-w.flushed)
-		w.flushed = w.off
-	}
+	w.flush()
 	return nil
 }
 
 func (w *Writer) skip(n int) {
 	w.off += int64(n)
 	w.stats.Skipped += int64(n)
+	w.flush()
+}
+
+// flush begins to store what came since the last time. What was begun then is
+// likely stored by now, and may be read back.
+func (w *Writer) flush() {
+	if w.off-w.flushed < flushEvery {
+		return
+	}
+	if fl, ok := w.f.(flusher); ok {
+		fl.Flush(w.flushed, w.off-w.flushed)
+	}
+	if w.trail != nil {
+		w.trail.upTo(w.flushed)
+	}
+	w.flushed = w.off
 }
 
 // invalidate wipes the descriptor, once, before the image it names changes.
@@ -228,7 +294,7 @@ func (w *Writer) invalidate() error {
 	return nil
 }
 
-func uncached(f File) func([]byte, int64) (int, error) {
+func uncached(f File) readAt {
 	if u, ok := f.(uncachedReader); ok {
 		return u.ReadUncachedAt
 	}

@@ -121,7 +121,6 @@ func TestWriterRefuses(t *testing.T) {
 		want error
 		text string
 	}{
-		{"digest of another image", &memory{}, other, slot.ErrDigest, ""},
 		{"stream ends early", &memory{}, longer, slot.ErrDigest, "100000 bytes came"},
 		{"storage forgets", &memory{lost: true}, describe(image), slot.ErrDigest, "read back"},
 		{"disk is full", &memory{fail: syscall.ENOSPC}, describe(image), syscall.ENOSPC, "make room"},
@@ -137,6 +136,26 @@ func TestWriterRefuses(t *testing.T) {
 				t.Errorf("Check = %v, want %v", err, slot.ErrEmpty)
 			}
 		})
+	}
+}
+
+// TestWriterTellsStreamFromMedium: what came wrong is not the medium's fault.
+func TestWriterTellsStreamFromMedium(t *testing.T) {
+	image := random(100_000, 1)
+	other := describe(image)
+	other.SHA256[0] ^= 1
+	f := &memory{bytes: make([]byte, mebibyte)}
+	_, err := install(f, image, other)
+	came := new(slot.StreamError)
+	if !errors.As(err, &came) || came.Got != sha256.Sum256(image) || came.Want != other.SHA256 {
+		t.Errorf("install of another image = %v, want a StreamError", err)
+	}
+	f.lost = true
+	if _, err = install(f, random(100_000, 3), other); errors.As(err, &came) || !errors.Is(err, slot.ErrDigest) {
+		t.Errorf("install on a medium that forgets = %v, want %v", err, slot.ErrDigest)
+	}
+	if _, err := slot.Check(f); !errors.Is(err, slot.ErrEmpty) {
+		t.Errorf("Check = %v, want %v", err, slot.ErrEmpty)
 	}
 }
 

@@ -41,9 +41,6 @@ func (i *Installer) Write(ctx context.Context, p install.Payload) (install.Writt
 	if err != nil {
 		return install.Written{}, fmt.Errorf("write image to slot %v: %w", target, err)
 	}
-	if i.Ahead {
-		f = prefetch(f)
-	}
 	d := i.describe(p, file)
 	if err := errors.Join(i.write(ctx, f, target, p, file, d), f.Close()); err != nil {
 		return install.Written{}, fmt.Errorf("write image to slot %v: %w", target, err)
@@ -74,6 +71,11 @@ func (i *Installer) write(ctx context.Context, f slot.File, target slot.Slot, p 
 	if err := i.change(func(v boot.Vars) (boot.Vars, error) { return i.release(v, target) }); err != nil {
 		return err
 	}
+	if i.Ahead {
+		w.ReadBehind(func(f func()) { go f() })
+		defer w.Stop()
+	}
+	file.SumLater() // Finish sums what was stored
 	if err := i.copy(w, stoppable{ctx, file}, p.Stop); err != nil {
 		return err
 	}
@@ -83,7 +85,11 @@ func (i *Installer) write(ctx context.Context, f slot.File, target slot.Slot, p 
 	case !errors.Is(err, io.EOF):
 		return err
 	}
-	return w.Finish(d)
+	err = w.Finish(d)
+	if came := new(slot.StreamError); errors.As(err, &came) {
+		return file.WrongSum(came.Got)
+	}
+	return err
 }
 
 func (i *Installer) copy(dst io.Writer, src io.Reader, stop func()) error {

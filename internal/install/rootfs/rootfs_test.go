@@ -158,6 +158,24 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// TestChangedOnTheWay: the artifact is refused by its sum, and the slot is not
+// blamed.
+func TestChangedOnTheWay(t *testing.T) {
+	whole := pack(t, "image two")
+	whole[bytes.Index(whole, []byte("image two"))] ^= 1
+	for _, ahead := range []bool{false, true} {
+		b := newBoard(t)
+		b.Ahead = ahead
+		_, err := b.Write(t.Context(), open(t, bytes.NewReader(whole), nil))
+		if !errors.Is(err, artifact.ErrChecksum) {
+			t.Errorf("ahead %v: Write() = %v, want %v", ahead, err, artifact.ErrChecksum)
+		}
+		if err := b.check(slot.B); !errors.Is(err, slot.ErrEmpty) {
+			t.Errorf("ahead %v: the slot is %v", ahead, err)
+		}
+	}
+}
+
 // TestAheadStops: a slot that fails ends the reader, too.
 func TestAheadStops(t *testing.T) {
 	b := newBoard(t)
