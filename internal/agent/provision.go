@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 
 	"github.com/moult-ota/moult/artifact"
 	"github.com/moult-ota/moult/internal/boot"
 	"github.com/moult-ota/moult/internal/boot/register"
+	"github.com/moult-ota/moult/internal/install"
+	"github.com/moult-ota/moult/internal/install/rootfs"
 	"github.com/moult-ota/moult/internal/slot"
 	"github.com/moult-ota/moult/internal/update"
 )
@@ -97,22 +98,8 @@ func flash(path string, r *artifact.Reader, deviceType string, security uint32) 
 		return d, err
 	}
 	defer f.Close()
-	file, err := r.Next()
-	if err != nil {
-		return d, err
-	}
-	w, err := slot.NewWriter(f, file.Size)
-	if err != nil {
-		return d, err
-	}
-	if _, err := io.Copy(w, file); err != nil {
-		return d, err
-	}
-	if _, err := r.Next(); !errors.Is(err, io.EOF) {
-		return d, errors.Join(errors.New("artifact goes on after its image"), err)
-	}
-	d = slot.Descriptor{Length: file.Size, SHA256: file.SHA256, Security: security, Artifact: r.Header().Name, DeviceType: deviceType}
-	return d, w.Finish(d)
+	p := install.Payload{Header: r.Header(), Security: security, Signed: r.Signed(), Next: r.Next}
+	return rootfs.Place(f, p, deviceType, nil)
 }
 
 // refusedIfRule marks an error of the artifact, not of the device.

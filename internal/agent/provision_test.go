@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/moult-ota/moult/artifact"
 	"github.com/moult-ota/moult/internal/slot"
 )
 
@@ -20,9 +21,9 @@ func blankBox(t *testing.T) *box {
 	return b
 }
 
-func (b *box) provision(want int, artifact string, more ...string) string {
+func (b *box) provision(want int, path string, more ...string) string {
 	b.t.Helper()
-	return b.run(want, append([]string{"provision", artifact, "--device-type", "bench", "--slot-a", b.path("a"), "--slot-b", b.path("b"),
+	return b.run(want, append([]string{"provision", path, "--device-type", "bench", "--slot-a", b.path("a"), "--slot-b", b.path("b"),
 		"--register", b.path("register"), "--state-dir", b.path("state")}, more...)...)
 }
 
@@ -48,6 +49,7 @@ func TestProvision(t *testing.T) {
 	if got := b.reboot(); got != "--running=A" {
 		t.Errorf("the boot loader starts %s, want A", got)
 	}
+	b.signed("a")
 	again := b.provision(exitError, b.pack("fw-2", true), "--verify-keys", b.path("key.pem"))
 	if !strings.Contains(again, "names an image already") {
 		t.Errorf("provision again said %q", again)
@@ -55,12 +57,27 @@ func TestProvision(t *testing.T) {
 	b.setup() // and the device is whole
 }
 
+// signed fails when a loader with the key would not start a slot.
+func (b *box) signed(name string) {
+	b.t.Helper()
+	f, err := slot.OpenFile(b.path(name))
+	b.ok(err)
+	defer f.Close()
+	d, err := slot.Check(f)
+	b.ok(err)
+	text, err := os.ReadFile(b.path("key.pem"))
+	b.ok(err)
+	key, err := artifact.ParsePublicKey(text)
+	b.ok(err)
+	b.ok(artifact.VerifySigned(d.Excerpt, []artifact.Verifier{key}, d.SHA256))
+}
+
 func TestProvisionRefuses(t *testing.T) {
 	tests := []struct {
-		name     string
-		artifact func(b *box) string
-		flags    []string
-		want     int
+		name  string
+		pack  func(b *box) string
+		flags []string
+		want  int
 	}{
 		{"no key", func(b *box) string { return b.pack("fw-1", true) }, nil, exitRefused},
 		{"not signed", func(b *box) string { return b.pack("fw-1", false) }, []string{"--verify-keys", "key.pem"}, exitRefused},
@@ -77,7 +94,7 @@ func TestProvisionRefuses(t *testing.T) {
 					tt.flags[i] = b.path(f)
 				}
 			}
-			b.provision(tt.want, tt.artifact(b), tt.flags...)
+			b.provision(tt.want, tt.pack(b), tt.flags...)
 			b.blank()
 		})
 	}
