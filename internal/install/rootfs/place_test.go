@@ -47,17 +47,17 @@ func TestPlace(t *testing.T) {
 		{"well", func(t *testing.T) install.Payload { return payload(t, "image", nil) }, stubborn{}, nil, nil, false},
 		{"line breaks", func(t *testing.T) install.Payload { return broken(t, "image and tail", 2) }, stubborn{}, nil, errLine, false},
 		{"line breaks after the image", func(t *testing.T) install.Payload { return broken(t, "image and tail", -1) }, stubborn{}, nil, errLine, false},
-		{"too large", func(t *testing.T) install.Payload { return payload(t, strings.Repeat("x", room+1), nil) }, stubborn{}, nil, slot.ErrTooLarge, false},
+		{"too large", func(t *testing.T) install.Payload { return payload(t, strings.Repeat("x", 4<<20), nil) }, stubborn{}, nil, slot.ErrTooLarge, false},
 		{"may not begin", func(t *testing.T) install.Payload { return payload(t, "image", nil) }, stubborn{}, errBegin, errBegin, false},
 		{"slot is not written", func(t *testing.T) install.Payload { return payload(t, "image", nil) }, stubborn{write: errWorn}, nil, errWorn, true},
-		{"slot is not written, and more would come", func(t *testing.T) install.Payload { return payload(t, strings.Repeat("x", room/2), nil) },
+		{"slot is not written, and more would come", func(t *testing.T) install.Payload { return payload(t, strings.Repeat("x", 2<<20), nil) },
 			stubborn{write: errWorn}, nil, errWorn, true},
 		{"slot reads other than written", func(t *testing.T) install.Payload { return payload(t, "image", nil) }, stubborn{flip: 1}, nil, slot.ErrDigest, true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBoard(t)
-			f, err := b.Open(slot.B)
+			f, err := slot.CreateFile(b.slots[1], 3<<20)
 			if err != nil {
 				t.Fatal(err)
 			}
