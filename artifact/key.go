@@ -50,17 +50,29 @@ func ParsePrivateKey(text []byte) (Signer, error) {
 // P-256. Of a private key it takes the public half. Errors satisfy ErrKey.
 func ParsePublicKey(text []byte) (Verifier, error) {
 	key, err := parsePEM(text)
+	if err != nil {
+		return nil, fmt.Errorf("read public key: %w", err)
+	}
+	if private, ok := key.(interface{ Public() crypto.PublicKey }); ok {
+		key = private.Public()
+	}
+	return NewVerifier(key)
+}
+
+// NewVerifier returns a Verifier for a public key that was read elsewhere: an
+// *rsa.PublicKey of 2048 bits or more, or an *ecdsa.PublicKey on P-256. Errors
+// satisfy ErrKey.
+func NewVerifier(key crypto.PublicKey) (Verifier, error) {
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
 	switch key := key.(type) {
 	case *rsa.PublicKey:
 		return rsaVerifier{key}, nil
 	case *ecdsa.PublicKey:
 		return ecdsaVerifier{key}, nil
-	case *rsa.PrivateKey:
-		return rsaVerifier{&key.PublicKey}, nil
-	case *ecdsa.PrivateKey:
-		return ecdsaVerifier{&key.PublicKey}, nil
 	}
-	return nil, fmt.Errorf("read public key: %w", err)
+	return nil, fmt.Errorf("%w: %T is not a public key", ErrKey, key)
 }
 
 // parsePEM returns the first key among the blocks, skipping EC PARAMETERS.

@@ -5,12 +5,8 @@ import (
 	"strings"
 
 	"github.com/moult-ota/moult/artifact"
-	"github.com/moult-ota/moult/internal/atomicfile"
 	"github.com/moult-ota/moult/internal/slot"
 )
-
-// maxKey bounds a key's file, in bytes.
-const maxKey = 64 << 10
 
 // verifier returns what is asked about a slot whose digest is right: whether
 // one of the keys signed an artifact with this image. Without keys it is nil:
@@ -22,16 +18,7 @@ func (o Options) verifier() func(slot.Descriptor) error {
 	if o.Keys == "" {
 		return nil
 	}
-	var keys []artifact.Verifier
-	var unread error
-	for path := range strings.SplitSeq(o.Keys, ",") {
-		key, err := readKey(strings.TrimSpace(path))
-		if err != nil {
-			unread = err
-			continue
-		}
-		keys = append(keys, key)
-	}
+	keys, unread := o.keys()
 	return func(d slot.Descriptor) error {
 		err := artifact.VerifySigned(d.Excerpt, keys, d.SHA256)
 		if err != nil && unread != nil {
@@ -41,14 +28,19 @@ func (o Options) verifier() func(slot.Descriptor) error {
 	}
 }
 
-func readKey(path string) (artifact.Verifier, error) {
-	text, err := atomicfile.Read(path, maxKey)
-	if err != nil {
-		return nil, err
+// keys reads the keys. The error is of one that could not be read; those that
+// could are returned all the same.
+func (o Options) keys() (keys []artifact.Verifier, unread error) {
+	if o.Keys == "" {
+		return nil, nil
 	}
-	key, err := artifact.ParsePublicKey(text)
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", path, err)
+	for path := range strings.SplitSeq(o.Keys, ",") {
+		key, err := readKey(strings.TrimSpace(path))
+		if err != nil {
+			unread = err
+			continue
+		}
+		keys = append(keys, key)
 	}
-	return key, nil
+	return keys, unread
 }
