@@ -1,0 +1,5 @@
+//go:build !race
+
+package grub_test
+
+const slower = 1
