@@ -25,6 +25,7 @@ type loader struct {
 // loaders are what the setting boot may name.
 var loaders = map[string]loader{
 	"register": {openRegister, true},
+	"uboot":    {openUBoot, false},
 }
 
 // loader returns the kind that is set.

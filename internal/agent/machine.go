@@ -45,6 +45,9 @@ func openMachine(ctx context.Context, c *Config, log *slog.Logger) (*machine, er
 	if m.env, m.shared, err = m.loader.open(c); err != nil {
 		return nil, err
 	}
+	if f, ok := m.env.(frail); ok {
+		log.Warn("boot loader", "warning", f.why)
+	}
 	return m, nil
 }
 

@@ -26,6 +26,7 @@ type picture struct {
 	VerifyKeys int             `json:"verify_keys"`
 	Record     update.Record   `json:"record"`
 	Problems   []string        `json:"problems"`
+	Warnings   []string        `json:"warnings"`
 }
 
 // A slotPicture is one slot, as its descriptor and the register say.
@@ -55,7 +56,7 @@ func (p *program) show(ctx context.Context) (int, error) {
 
 // look collects what can be seen; what cannot becomes a problem.
 func (p *program) look(ctx context.Context) picture {
-	pic := picture{DeviceType: p.config.DeviceType, Running: "none", Trial: "none", Problems: []string{}, Slots: []slotPicture{}}
+	pic := picture{DeviceType: p.config.DeviceType, Running: "none", Trial: "none", Problems: []string{}, Warnings: []string{}, Slots: []slotPicture{}}
 	problem := func(err error) {
 		if err != nil {
 			pic.Problems = append(pic.Problems, err.Error())
@@ -79,6 +80,9 @@ func (p *program) look(ctx context.Context) picture {
 	pic.Record.Running = m.running
 	if pic.Provides = pic.Record.Provides(); pic.Provides == nil {
 		pic.Provides = m.provides()
+	}
+	if f, ok := m.env.(frail); ok {
+		pic.Warnings = append(pic.Warnings, f.why)
 	}
 	if m.env != nil {
 		problem(pic.lookAtSlots(m))
@@ -129,6 +133,9 @@ func (pic *picture) print(w io.Writer) {
 	fmt.Fprintf(w, "update       %s %s %s\n", r.Phase, r.Deployment, r.Artifact)
 	if r.Last.State != "" {
 		fmt.Fprintf(w, "last         %s %s %s\n", r.Last.State, r.Last.Deployment, r.Last.Detail)
+	}
+	for _, warning := range pic.Warnings {
+		fmt.Fprintf(w, "warning      %s\n", warning)
 	}
 	for _, problem := range pic.Problems {
 		fmt.Fprintf(w, "PROBLEM      %s\n", problem)

@@ -13,16 +13,16 @@ import (
 // DefaultConfig is where fw_printenv looks for the places of the environment.
 const DefaultConfig = "/etc/fw_env.config"
 
-const (
-	maxConfig = 64 << 10 // bytes of a configuration
-	block     = 512      // bytes that a disk may spoil together
-)
+const maxConfig = 64 << 10 // bytes of a configuration
+
+// ErrYAML means a configuration in the form that newer libubootenv also reads.
+var ErrYAML = errors.New("this is the YAML form; want lines of device, offset and size")
 
 // A Place is where one copy of the environment is.
 type Place struct {
 	Path   string
-	Offset int64
-	Size   int // bytes of the copy
+	Offset int64 // in bytes; below 0 it counts from the end of what Path names
+	Size   int   // bytes of the copy
 }
 
 // ReadConfig reads the file at path, see ParseConfig.
@@ -39,8 +39,9 @@ func ReadConfig(path string) ([]Place, error) {
 }
 
 // ParseConfig reads what fw_printenv has in fw_env.config: one line for a
-// single copy or two for redundant ones, each with device, offset, size and
-// what only MTD needs. Lines that begin with # are comments.
+// single copy or two of one size for redundant ones, each with device, offset
+// as C writes numbers, size in hexadecimal with 0x or without, and what only
+// MTD needs. Lines that begin with # are comments.
 func ParseConfig(text string) ([]Place, error) {
 	var places []Place
 	for i, line := range strings.Split(text, "\n") {
@@ -54,47 +55,40 @@ func ParseConfig(text string) ([]Place, error) {
 		}
 		places = append(places, p)
 	}
-	return places, sound(places)
+	switch {
+	case len(places) == 0:
+		return nil, errors.New("no place named")
+	case len(places) > 2:
+		return nil, fmt.Errorf("%d places, want one or two", len(places))
+	case len(places) == 2 && places[0].Size != places[1].Size:
+		return nil, fmt.Errorf("copies of 0x%x and 0x%x bytes, want one size", places[0].Size, places[1].Size)
+	}
+	return places, nil
 }
 
 func parsePlace(f []string) (Place, error) {
 	if len(f) < 3 {
+		if strings.HasSuffix(f[0], ":") || len(f) == 2 && f[1] == ":" {
+			return Place{}, ErrYAML
+		}
 		return Place{}, errors.New("want device, offset and size")
 	}
-	offset, err := strconv.ParseInt(f[1], 0, 64)
-	if err != nil || offset < 0 || offset > math.MaxInt64-maxSize {
-		return Place{}, fmt.Errorf("offset %s: want a number from 0; places counted from the end are for fw_setenv", f[1])
+	offset, err := number(f[1])
+	if err != nil || offset == math.MinInt64 || offset > math.MaxInt64-maxSize {
+		return Place{}, fmt.Errorf("offset %s: want a number of bytes", f[1])
 	}
-	size, err := strconv.ParseInt(f[2], 0, 64)
+	size, err := strconv.ParseUint(strings.TrimPrefix(strings.ToLower(f[2]), "0x"), 16, 32)
 	if err != nil || size < minSize || size > maxSize {
-		return Place{}, fmt.Errorf("size %s: want %d to %d", f[2], minSize, maxSize)
+		return Place{}, fmt.Errorf("size %s: want 0x%x to 0x%x, in hexadecimal", f[2], minSize, maxSize)
 	}
 	return Place{f[0], offset, int(size)}, nil
 }
 
-// sound wants one copy, or two of one size that no disk spoils together.
-func sound(places []Place) error {
-	switch len(places) {
-	case 0, 1, 2:
-	default:
-		return fmt.Errorf("%d places, want one or two", len(places))
+// number reads what C's scanf reads with %lli, which is less than Go does.
+func number(text string) (int64, error) {
+	digits := strings.ToLower(strings.TrimLeft(text, "+-"))
+	if strings.HasPrefix(digits, "0b") || strings.HasPrefix(digits, "0o") || strings.Contains(digits, "_") {
+		return 0, strconv.ErrSyntax
 	}
-	if len(places) == 0 {
-		return errors.New("no place named")
-	}
-	if len(places) == 1 {
-		return nil
-	}
-	a, b := places[0], places[1]
-	switch {
-	case a.Size != b.Size:
-		return fmt.Errorf("copies of %d and %d bytes", a.Size, b.Size)
-	case a.Path == b.Path && (b.end() > a.start() && a.end() > b.start()):
-		return fmt.Errorf("both copies share a block of %d bytes", block)
-	}
-	return nil
+	return strconv.ParseInt(text, 0, 64)
 }
-
-// start and end are those of the blocks that the copy touches.
-func (p Place) start() int64 { return p.Offset / block * block }
-func (p Place) end() int64   { return (p.Offset + int64(p.Size) + block - 1) / block * block }

@@ -101,8 +101,8 @@ func headSize(redundant bool) int {
 }
 
 // newer reports whether the second of two sound copies is the one in force.
-// It is U-Boot's rule: the counter wraps from 255 to 0 only, and the first
-// copy wins when they are equal.
+// It is U-Boot's rule and libubootenv's: 0 is newer than 255 and than nothing
+// else, so this is no serial number; the first copy wins when they are equal.
 func newer(first, second uint8) bool {
 	switch {
 	case first == 255 && second == 0:

@@ -1,6 +1,7 @@
 package uboot
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,10 @@ type Device interface {
 
 // ErrNone means that no copy is sound. U-Boot then runs on its built-in
 // environment, which a sound one would replace: so none is made here.
-var ErrNone = errors.New("no sound environment; run saveenv in U-Boot once")
+var ErrNone = errors.New("no sound U-Boot environment; run saveenv in U-Boot once, and see that fw_env.config names the place where it saves")
+
+// ErrKind means that the checksum is that of the other kind of environment.
+var ErrKind = errors.New("fw_env.config does not say what U-Boot has")
 
 // A Spot is one copy's place on an open Device.
 type Spot struct {
@@ -68,6 +72,9 @@ func (d *Disk) Write(s variables.Set) error {
 	if err := to.Device.Sync(); err != nil {
 		return fmt.Errorf("write environment: %w", err)
 	}
+	if got, err := d.bytes(to); err != nil || !bytes.Equal(got, p) {
+		return fmt.Errorf("write environment: it does not read back as written: %w", errors.Join(err, ErrSum))
+	}
 	return nil
 }
 
@@ -91,11 +98,25 @@ func (d *Disk) newest() (c Copy, at int, err error) {
 }
 
 func (d *Disk) look(s Spot) (Copy, error) {
+	p, err := d.bytes(s)
+	if err != nil {
+		return Copy{}, err
+	}
+	c, err := ParseCopy(p, d.redundant())
+	if errors.Is(err, ErrSum) {
+		if _, other := ParseCopy(p, !d.redundant()); other == nil {
+			return c, fmt.Errorf("%w: a copy that is one of %d, it has %d", ErrKind, 3-len(d.spots), len(d.spots))
+		}
+	}
+	return c, err
+}
+
+func (d *Disk) bytes(s Spot) ([]byte, error) {
 	p := make([]byte, d.size)
 	if _, err := io.ReadFull(io.NewSectionReader(s.Device, s.Offset, int64(d.size)), p); err != nil {
-		return Copy{}, fmt.Errorf("read environment: %w", err)
+		return nil, fmt.Errorf("read environment: %w", err)
 	}
-	return ParseCopy(p, d.redundant())
+	return p, nil
 }
 
 func (d *Disk) redundant() bool { return len(d.spots) == 2 }

@@ -1,10 +1,12 @@
 package uboot
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"regexp"
 	"syscall"
+	"time"
 
 	"github.com/moult-ota/moult/internal/boot/variables"
 )
@@ -12,36 +14,44 @@ import (
 // lockPath is the lock of fw_printenv and fw_setenv.
 const lockPath = "/var/lock/fw_printenv.lock"
 
-// volume is a UBI volume by name.
-var volume = regexp.MustCompile(`^/dev/ubi[0-9]+:`)
+const (
+	lockTime = time.Minute // then whoever holds it hangs
+	lockPoll = 20 * time.Millisecond
+)
 
 // locked keeps fw_setenv and the Store apart. Where the lock cannot be made,
 // as in an initrd, nobody else is there to take it.
-type locked struct{ variables.Store }
+type locked struct {
+	variables.Store
+	path string
+}
 
 func (l locked) Read() (s variables.Set, err error) {
-	err = hold(func() error { s, err = l.Store.Read(); return err })
+	err = l.hold(func() error { s, err = l.Store.Read(); return err })
 	return s, err
 }
 
 func (l locked) Write(s variables.Set) error {
-	return hold(func() error { return l.Store.Write(s) })
+	return l.hold(func() error { return l.Store.Write(s) })
 }
 
-func hold(f func() error) error {
-	lock, err := os.OpenFile(lockPath, os.O_WRONLY|os.O_CREATE, 0o644)
+func (l locked) hold(f func() error) error {
+	lock, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE, 0o644)
+	if errors.Is(err, fs.ErrPermission) {
+		lock, err = os.Open(l.path)
+	}
 	if err != nil {
 		return f()
 	}
 	defer lock.Close()
-	for {
-		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX)
-		if err != syscall.EINTR {
+	for end := time.Now().Add(lockTime); ; time.Sleep(lockPoll) {
+		err = syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err != syscall.EWOULDBLOCK && err != syscall.EINTR || time.Now().After(end) {
 			break
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("lock environment: %w", err)
+		return fmt.Errorf("lock environment with %s: %w", l.path, err)
 	}
 	return f()
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os/exec"
 	"slices"
@@ -22,8 +23,7 @@ const (
 
 // Tools is a variables.Store that asks fw_printenv and fw_setenv, for flash
 // with bad blocks or volumes, which they know. What a cut leaves is as they
-// promise: the old variables or the new ones, when there are two copies or a
-// UBI volume.
+// promise: the old variables or the new ones, when there are two copies.
 type Tools struct {
 	Config string // fw_env.config
 }
@@ -42,15 +42,15 @@ func (t Tools) Read() (variables.Set, error) {
 			s[name] = value
 		}
 	}
-	if len(s) == 0 {
-		return nil, ErrNone
-	}
 	return s, nil
 }
 
 // Write sets the variables of s with one call of fw_setenv, and looks whether
 // they are set: there are versions that expect another script.
 func (t Tools) Write(s variables.Set) error {
+	if _, err := t.Read(); err != nil {
+		return err // else fw_setenv would begin with a default of its own
+	}
 	var script strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(s)) {
 		if err := sayable(name, s[name]); err != nil || strings.Contains(name+s[name], "\n") {
@@ -77,18 +77,33 @@ func (t Tools) run(stdin, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), toolTime)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Stdin = strings.NewReader(stdin)
-	var out, said bytes.Buffer
+	cmd.Stdin, cmd.WaitDelay = strings.NewReader(stdin), time.Second
+	out, said := capped{left: maxTool}, capped{left: maxConfig}
 	cmd.Stdout, cmd.Stderr = &out, &said
 	err := cmd.Run()
-	if err == nil && out.Len() > maxTool {
-		err = fmt.Errorf("printed more than %d bytes", maxTool)
-	}
-	if errors.Is(err, exec.ErrNotFound) {
-		return "", fmt.Errorf("run %s: %w; an environment on MTD or UBI needs it", name, err)
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		err = fmt.Errorf("%w; an environment on MTD or UBI needs it", err)
+	case strings.Contains(said.String(), "default environment") || strings.Contains(said.String(), "using default"):
+		err = ErrNone // they go on with what nobody saved
+	case err != nil:
+		err = fmt.Errorf("%w: %.200s", err, strings.TrimSpace(said.String()))
 	}
 	if err != nil {
-		return "", fmt.Errorf("run %s: %w: %.200s", name, err, strings.TrimSpace(said.String()))
+		return "", fmt.Errorf("run %s: %w", name, err)
 	}
 	return out.String(), nil
+}
+
+// capped is a buffer that refuses more than is left.
+type capped struct {
+	bytes.Buffer
+	left int
+}
+
+func (c *capped) Write(p []byte) (int, error) {
+	if c.left -= len(p); c.left < 0 {
+		return 0, io.ErrShortBuffer
+	}
+	return c.Buffer.Write(p)
 }
