@@ -6,9 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/asn1"
-	"encoding/pem"
 	"fmt"
 	"math/big"
 )
@@ -29,36 +27,6 @@ const (
 	coordinate = 32 // bytes of r and of s on P-256
 )
 
-// ParsePrivateKey reads the first private key in PEM: RSA of 2048 bits or
-// more, or ECDSA P-256, as PKCS#1, SEC1 or PKCS#8. Its signatures are
-// deterministic. Errors satisfy ErrKey.
-func ParsePrivateKey(text []byte) (Signer, error) {
-	key, err := parsePEM(text)
-	switch key := key.(type) {
-	case *rsa.PrivateKey:
-		return rsaSigner{key}, nil
-	case *ecdsa.PrivateKey:
-		return ecdsaSigner{key}, nil
-	case nil:
-		return nil, fmt.Errorf("read private key: %w", err)
-	default:
-		return nil, fmt.Errorf("read private key: %w: it is a public key", ErrKey)
-	}
-}
-
-// ParsePublicKey reads the first key in PEM: SPKI or PKCS#1, RSA or ECDSA
-// P-256. Of a private key it takes the public half. Errors satisfy ErrKey.
-func ParsePublicKey(text []byte) (Verifier, error) {
-	key, err := parsePEM(text)
-	if err != nil {
-		return nil, fmt.Errorf("read public key: %w", err)
-	}
-	if private, ok := key.(interface{ Public() crypto.PublicKey }); ok {
-		key = private.Public()
-	}
-	return NewVerifier(key)
-}
-
 // NewVerifier returns a Verifier for a public key that was read elsewhere: an
 // *rsa.PublicKey of 2048 bits or more, or an *ecdsa.PublicKey on P-256. Errors
 // satisfy ErrKey.
@@ -73,44 +41,6 @@ func NewVerifier(key crypto.PublicKey) (Verifier, error) {
 		return ecdsaVerifier{key}, nil
 	}
 	return nil, fmt.Errorf("%w: %T is not a public key", ErrKey, key)
-}
-
-// parsePEM returns the first key among the blocks, skipping EC PARAMETERS.
-func parsePEM(text []byte) (any, error) {
-	for {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			return nil, fmt.Errorf("%w: no PEM block with a key", ErrKey)
-		}
-		if block.Type != "EC PARAMETERS" {
-			return parseBlock(block)
-		}
-		text = rest
-	}
-}
-
-func parseBlock(block *pem.Block) (key any, err error) {
-	switch block.Type {
-	case "RSA PRIVATE KEY":
-		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		key, err = x509.ParseECPrivateKey(block.Bytes)
-	case "PRIVATE KEY":
-		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "PUBLIC KEY":
-		key, err = x509.ParsePKIXPublicKey(block.Bytes)
-	case "RSA PUBLIC KEY":
-		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
-	default:
-		return nil, fmt.Errorf("%w: PEM block is %s", ErrKey, block.Type)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrKey, err)
-	}
-	if err := checkKey(key); err != nil {
-		return nil, err
-	}
-	return key, nil
 }
 
 func checkKey(key any) error {

@@ -1,3 +1,5 @@
+//go:build !moult_sbl
+
 package artifact
 
 import (

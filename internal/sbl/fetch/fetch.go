@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 )
 
@@ -22,7 +21,7 @@ type Conn interface {
 
 // Options of a Reader. Dial and Most are needed.
 type Options struct {
-	Dial     func(to netip.AddrPort, patience time.Duration) (Conn, error)
+	Dial     func(to Addr, patience time.Duration) (Conn, error)
 	Most     int64               // bytes that the file may have
 	Patience time.Duration       // without a byte, then the link counts as broken; 0 means 30 s
 	Outage   int                 // links in a row that brought nothing; 0 means 8

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -21,7 +20,7 @@ import (
 // file is what servers here serve.
 var file = bytes.Repeat([]byte("0123456789abcdef"), 40_000)
 
-func dial(to netip.AddrPort, patience time.Duration) (fetch.Conn, error) {
+func dial(to fetch.Addr, patience time.Duration) (fetch.Conn, error) {
 	return net.DialTimeout("tcp", to.String(), patience)
 }
 
@@ -84,7 +83,7 @@ func TestResume(t *testing.T) {
 			s.Config.Handler = lengthy(s.Config.Handler)
 		}
 		links := 0
-		o := fetch.Options{Dial: func(to netip.AddrPort, patience time.Duration) (fetch.Conn, error) {
+		o := fetch.Options{Dial: func(to fetch.Addr, patience time.Duration) (fetch.Conn, error) {
 			c, err := dial(to, patience)
 			links++
 			if !ranged { // then a link must bring more than the one before
@@ -115,7 +114,7 @@ func TestOutage(t *testing.T) {
 	var waits pauses
 	links := 0
 	_, err := get("http://127.0.0.1:9/file", fetch.Options{Outage: 9, Pause: waits.wait,
-		Dial: func(netip.AddrPort, time.Duration) (fetch.Conn, error) {
+		Dial: func(fetch.Addr, time.Duration) (fetch.Conn, error) {
 			links++
 			return nil, errors.New("no route to host")
 		}})
@@ -215,7 +214,7 @@ func TestChanged(t *testing.T) {
 	for _, answer := range second {
 		links := 0
 		at := []string{raw(t, "HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nimage", false), raw(t, answer, false)}
-		o := fetch.Options{Dial: func(netip.AddrPort, time.Duration) (fetch.Conn, error) {
+		o := fetch.Options{Dial: func(fetch.Addr, time.Duration) (fetch.Conn, error) {
 			links++
 			return net.Dial("tcp", strings.Trim(at[min(links, 2)-1], "htp:/"))
 		}}
@@ -243,7 +242,7 @@ func TestSlow(t *testing.T) {
 
 func TestURLs(t *testing.T) {
 	for _, url := range []string{"", "10.0.2.2/x", "https://10.0.2.2/x", "http://", "http://gateway/x", "http://[::1]/x", "http://10.0.2.2:0/x",
-		"http://10.0.2.2:99999/x", "http://10.0.2.2/a b", "http://10.0.2.2/\r\nX: y", "http://u@10.0.2.2/", "http://10.0.2.2/" + strings.Repeat("x", 3000)} {
+		"http://10.0.2.2:99999/x", "http://10.0.2.2/a b", "http://10.0.2.2/\r\nX: y", "http://u@10.0.2.2/", "http://010.0.2.2/", "http://10.0.2/", "http://10.0.2.256/", "http://10.0.2.2:/", "http://10.0.2.2:80:80/", "http://10.0.2.2/" + strings.Repeat("x", 3000)} {
 		if _, err := fetch.Open(url, fetch.Options{}); err == nil {
 			t.Errorf("Open(%.40q) = nil, want an error", url)
 		}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"strconv"
 	"strings"
 )
@@ -19,7 +18,7 @@ const (
 // An address is a URL that was taken apart.
 type address struct {
 	host string // as in the URL, port included when there is one
-	to   netip.AddrPort
+	to   Addr
 	path string // with the query
 }
 
@@ -47,15 +46,9 @@ func parse(url string) (address, error) {
 		a.host, a.path = rest[:i], rest[i:]
 	}
 	a.path, _, _ = strings.Cut(a.path, "#")
-	host := a.host
-	if !strings.Contains(host, ":") {
-		host += ":80"
-	}
-	to, err := netip.ParseAddrPort(host)
-	if err != nil || !to.Addr().Is4() || to.Port() == 0 {
+	if a.to, ok = parseAddr(a.host); !ok {
 		return bad("no address in digits")
 	}
-	a.to = to
 	return a, nil
 }
 
