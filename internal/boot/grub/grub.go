@@ -41,7 +41,7 @@ type Store struct {
 	files []*os.File
 }
 
-// Open opens the environment in dir.
+// Open opens the environment in dir, and repairs what a cut left of a write.
 func Open(dir string) (*Store, error) {
 	s := &Store{}
 	var copies [2]Copy
@@ -58,7 +58,12 @@ func Open(dir string) (*Store, error) {
 			s.files, *to.file = append(s.files, f), f
 		}
 	}
-	s.Store = locked{On(copies[0], copies[1])}
+	d := On(copies[0], copies[1])
+	s.Store = locked{d}
+	if err := hold(d.Settle); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open GRUB environment: %w", err)
+	}
 	return s, nil
 }
 

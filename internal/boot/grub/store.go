@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/moult-ota/moult/internal/boot/variables"
 )
@@ -69,6 +70,17 @@ func (d *Disk) Write(s variables.Set) error {
 		}
 	}
 	return nil
+}
+
+// Settle makes both copies whole and the same. GRUB cannot do this: it has no
+// way to write what it cannot read, and starts no trial that it cannot count.
+func (d *Disk) Settle() error {
+	one, err := d.copies[0].read()
+	two, err2 := d.copies[1].read()
+	if err == nil && err2 == nil && slices.Equal(one, two) || err != nil && err2 != nil {
+		return nil // in order; or nothing to make it from
+	}
+	return d.Write(nil)
 }
 
 // inForce returns the copy in force and its index.
