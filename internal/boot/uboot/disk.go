@@ -66,14 +66,29 @@ func (d *Disk) Write(s variables.Set) error {
 		return err
 	}
 	to := d.spots[(at+1)%len(d.spots)]
-	if _, err := to.Device.WriteAt(p, to.Offset); err != nil {
-		return fmt.Errorf("write environment: %w", err)
+	if _, err := d.look(to); err != nil {
+		// What a cut left here is perhaps all of an older write but a block.
+		// A second cut could complete it: blocks of this write beside those.
+		if err := put(to, make([]byte, headSize(d.redundant()))); err != nil {
+			return err
+		}
 	}
-	if err := to.Device.Sync(); err != nil {
-		return fmt.Errorf("write environment: %w", err)
+	if err := put(to, p); err != nil {
+		return err
 	}
 	if got, err := d.bytes(to); err != nil || !bytes.Equal(got, p) {
 		return fmt.Errorf("write environment: it does not read back as written: %w", errors.Join(err, ErrSum))
+	}
+	return nil
+}
+
+func put(s Spot, p []byte) error {
+	_, err := s.Device.WriteAt(p, s.Offset)
+	if err == nil {
+		err = s.Device.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("write environment: %w", err)
 	}
 	return nil
 }

@@ -1,0 +1,5 @@
+//go:build !race
+
+package uboot_test
+
+const slower = 1
