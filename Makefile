@@ -22,7 +22,7 @@ help: ## list the targets
 build: ## build the programs into bin/
 	$(BUILD) -o bin/ ./cmd/moult
 	$(BUILD) -tags $(AGENT_TAGS) -o bin/ ./cmd/moult-agent
-	$(BUILD) -o bin/ ./cmd/moult-sbl
+	cmd/moult-sbl/build.sh "$(GO)" '$(LDFLAGS)' bin/
 
 demo: ## update a fleet of virtual devices, visibly (DEVICES=30 SEED=1)
 	@$(BUILD) -o bin/ ./cmd/moult
@@ -65,7 +65,8 @@ size: ## build the devices' programs for every architecture and check the budget
 release: ## static programs for every architecture, with checksums, in dist/
 	@for arch in $(ARCHES); do \
 		echo "linux/$$arch"; \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat $(GO) build -trimpath -tags $(AGENT_TAGS) -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult-agent ./cmd/moult-sbl || exit 1; \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat $(GO) build -trimpath -tags $(AGENT_TAGS) -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult-agent || exit 1; \
+		GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat cmd/moult-sbl/build.sh "$(GO)" '$(LDFLAGS)' dist/linux-$$arch/ || exit 1; \
 	done
 	@for arch in amd64 arm64; do \
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult || exit 1; \

@@ -9,7 +9,11 @@ trap 'rm -rf "$out"' EXIT
 
 # check PROGRAM BUDGET ARCH: the budget is in bytes, for linux/arm
 check() {
-	CGO_ENABLED=0 GOOS=linux GOARCH=$3 GOARM=6 GOMIPS=softfloat $go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$out/program" "./cmd/$1"
+	export CGO_ENABLED=0 GOOS=linux GOARCH=$3 GOARM=6 GOMIPS=softfloat
+	case $1 in
+	moult-sbl) cmd/moult-sbl/build.sh "$go" "$ldflags" "$out/program" ;;
+	*) $go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$out/program" "./cmd/$1" ;;
+	esac
 	size=$(wc -c <"$out/program")
 	printf '%-11s linux/%-8s %9d bytes\n' "$1" "$3" "$size"
 	if ! $go version -m "$out/program" | grep -q 'CGO_ENABLED=0' || grep -q 'ld-linux\|ld-musl' "$out/program"; then

@@ -28,10 +28,26 @@ func dryRun(o Options, w io.Writer) error {
 		return err
 	}
 	printDecision(w, d)
-	if d.Action == boot.Run {
+	if d.Action != boot.Run {
+		fmt.Fprintf(w, "recovery     %s\n", o.recovers(d.Vars))
+	} else {
 		fmt.Fprintf(w, "command line %s\n", commandLine(o, b.parts[d.Slot], d.Slot))
 	}
 	return nil
+}
+
+// recovers says what a board does that has nothing to start.
+func (o Options) recovers(v boot.Vars) string {
+	keys, unread := o.keys()
+	switch {
+	case o.Recover == "":
+		return "none is set"
+	case len(keys) == 0:
+		return fmt.Sprintf("refused without a key that can be read: set verify-keys (%v)", unread)
+	case o.DeviceType == "":
+		return "refused: set device-type"
+	}
+	return fmt.Sprintf("%s, into slot %v", expand(o.Recover, o.DeviceType, macPart), targets(v)[0])
 }
 
 // printVars says what the register holds.

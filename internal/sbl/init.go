@@ -25,11 +25,24 @@ func run(args []string) {
 		say(c, modules(o.Modules))
 	}
 	for {
-		if err == nil {
-			say(c, once(o, c))
+		if err == nil && look(o, c) {
+			continue
 		}
 		knock(o, c)
 	}
+}
+
+// look looks at the board, and reports whether to look again at once: it was
+// given an image.
+func look(o Options, c *os.File) bool {
+	nothing, err := once(o, c)
+	say(c, err)
+	if !nothing || o.Recover == "" {
+		return false
+	}
+	err = recoverBoard(o, c)
+	say(c, err)
+	return err == nil
 }
 
 func say(w io.Writer, err error) {
@@ -47,28 +60,28 @@ func console(path string) *os.File {
 
 // once looks at the board and starts what is to be started. It returns when
 // that is nothing, or cannot be started.
-func once(o Options, c io.Writer) error {
+func once(o Options, c io.Writer) (nothing bool, err error) {
 	b, err := settled(o)
 	if err != nil {
-		return err
+		return false, err
 	}
 	env, disk, err := b.register()
 	if err != nil {
-		return err
+		return false, err
 	}
 	d, err := boot.Boot(env, b.look(o.verifier(), says(c, o.Keys != "")))
 	say(c, errors.Join(err, disk.Close()))
 	printDecision(c, d)
 	if d.Action != boot.Run {
-		return nil
+		return true, nil
 	}
 	err = start(o, b, d.Slot, c)
 	if d.Slot == d.Vars.Trial { // the next boot counts on, and falls back in the end
 		say(c, err)
 		time.Sleep(time.Second)
-		return restart()
+		return false, restart()
 	}
-	return err
+	return false, err
 }
 
 // settled waits for the disk.

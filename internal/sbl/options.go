@@ -36,6 +36,12 @@ type Options struct {
 	Watchdog string        // device; empty: none
 	Bite     time.Duration // of the watchdog, unless the slot feeds it in time
 
+	Recover    string // URL to fetch a signed artifact from when there is nothing to start; empty: nothing is fetched
+	DeviceType string // that the artifact must be for
+	Interface  string // of the network
+	Address    string // "10.0.2.15/24 gateway 10.0.2.2"; empty: somebody else sets it
+	NetUp      string // program that brings the network up; its argument is Interface
+
 	Door  string        // program to run when there is nothing to start
 	Pause time.Duration // before another look when there is no door
 }
@@ -55,6 +61,11 @@ func (o *Options) flags() *flag.FlagSet {
 	f.StringVar(&o.Append, "append", "ro panic=10", "kernel command line of the slots; moult.slot= and root= are added")
 	f.StringVar(&o.Watchdog, "watchdog", "/dev/watchdog", "`device`, armed before the jump where there is one")
 	f.DurationVar(&o.Bite, "watchdog-time", time.Minute, "`time` that a slot has to feed the watchdog")
+	f.StringVar(&o.Recover, "recover", "", "`URL` of a signed artifact, http://ADDRESS[:PORT]/PATH, fetched when nothing can be started; {device_type} and {mac} are filled in")
+	f.StringVar(&o.DeviceType, "device-type", "", "device `type` that a fetched artifact must be for")
+	f.StringVar(&o.Interface, "interface", "eth0", "network `interface` to fetch through")
+	f.StringVar(&o.Address, "address", "", "`address` of the interface, \"ADDRESS/BITS [gateway ADDRESS]\"; empty: the kernel or net-up sets it")
+	f.StringVar(&o.NetUp, "net-up", "", "`program` that brings the network up; it is called with the interface")
 	f.StringVar(&o.Door, "door", "", "`program` to run on the console when nothing can be started")
 	f.DurationVar(&o.Pause, "pause", 30*time.Second, "`time` before another look when nothing can be started")
 	return f
