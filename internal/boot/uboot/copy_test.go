@@ -108,7 +108,7 @@ func FuzzParseCopy(f *testing.F) {
 			}
 			return
 		}
-		again, err := uboot.AppendCopy(nil, c, len(p)+1, redundant) // 1 more: the last text may have no end
+		again, err := uboot.AppendCopy(nil, c, len(p)+2, redundant) // 2 more: the last text may have no end
 		if err != nil {
 			t.Fatalf("AppendCopy(%q) = %v", c.Set, err)
 		}
