@@ -78,7 +78,7 @@ func newConfig() *Config {
 	f.StringVar(&c.SlotB, "slot-b", "", "partition or `file` of slot B")
 	f.StringVar(&c.Running, "running", "auto", "`slot` that runs: A, B, or auto: moult.slot= on the kernel command line, else what is mounted at /")
 	f.StringVar(&c.RunningCommand, "running-command", "", "`program` that prints A or B instead")
-	f.StringVar(&c.Boot, "boot", "register", "`kind` of boot loader: register (moult-sbl), uboot")
+	f.StringVar(&c.Boot, "boot", "register", "`kind` of boot loader: register (moult-sbl), uboot, grub, script")
 	f.StringVar(&c.BootEnv, "boot-env", "", "`path` of the boot loader's variables, for kinds other than register; empty: where that loader has them")
 	f.Var(&c.BootParts, "boot-parts", "partition `numbers` of slots A and B, as the boot loader counts; empty: those that slot-a and slot-b end with")
 	f.StringVar(&c.Register, "register", "", "partition or `file` of the boot register")

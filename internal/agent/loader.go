@@ -20,12 +20,16 @@ type loader struct {
 	// The image that runs on any other was perhaps never described, and may
 	// have changed since.
 	checks bool
+	// create makes what open needs, where nothing is there yet.
+	create func(*Config) error
 }
 
 // loaders are what the setting boot may name.
 var loaders = map[string]loader{
-	"register": {openRegister, true},
-	"uboot":    {openUBoot, false},
+	"register": {open: openRegister, checks: true, create: createRegister},
+	"uboot":    {open: openUBoot},
+	"grub":     {open: openGRUB, create: createGRUB},
+	"script":   {open: openScript},
 }
 
 // loader returns the kind that is set.
@@ -64,6 +68,14 @@ func openRegister(c *Config) (boot.Env, io.Closer, error) {
 		return nil, nil, fmt.Errorf("open boot register: %w", err)
 	}
 	return r, d, nil
+}
+
+func createRegister(c *Config) error {
+	d, err := openOrCreate(c.Register)
+	if err != nil {
+		return err
+	}
+	return d.Close()
 }
 
 // parts are the partition numbers of the slots: what boot_parts says, else

@@ -90,16 +90,14 @@ func (p *program) prepare(ctx context.Context) error {
 	return m.adopt()
 }
 
-// blankRegister makes the register's file when there is none.
+// blankRegister makes the register, or what the loader has instead, when there
+// is none.
 func (p *program) blankRegister() error {
-	if p.config.Boot != "register" {
-		return nil
-	}
-	d, err := openOrCreate(p.config.Register)
-	if err != nil {
+	l, err := p.config.loader()
+	if err != nil || l.create == nil {
 		return err
 	}
-	return d.Close()
+	return l.create(p.config)
 }
 
 // adopt tells blank variables which image runs. Where the loader checks
