@@ -131,3 +131,30 @@ func TestDryRunRefuses(t *testing.T) {
 		t.Errorf("on half a disk: %d: %s", code, out)
 	}
 }
+
+// TestDryRunRecovery fails when an integrator is not told what a board that
+// has nothing to start will do.
+func TestDryRunRecovery(t *testing.T) {
+	x := newBench(t)
+	x.keys(x.Path + ".pem")
+	url := "http://10.0.2.2/{device_type}"
+	tests := []struct {
+		name string
+		vars boot.Vars
+		args []string
+		want string
+	}{
+		{"not asked for", boot.Vars{}, nil, "recovery     none is set\n"},
+		{"no key", boot.Vars{}, []string{"--recover", url, "--device-type", "rig"}, "recovery     refused without a key"},
+		{"key that is missing", boot.Vars{}, []string{"--recover", url, "--device-type", "rig", "--verify-keys", x.Path + ".missing"}, "no such file"},
+		{"no device type", boot.Vars{}, []string{"--recover", url, "--verify-keys", x.Path + ".pem"}, "recovery     refused: set device-type\n"},
+		{"blank", boot.Vars{}, []string{"--recover", url, "--device-type", "rig", "--verify-keys", x.Path + ".pem"}, "recovery     http://10.0.2.2/rig, into slot A\n"},
+		{"current is not signed", boot.First(slot.A, x.a, 0), []string{"--recover", url, "--device-type", "rig", "--verify-keys", x.Path + ".pem"}, "recovery     http://10.0.2.2/rig, into slot B\n"},
+	}
+	for _, tt := range tests {
+		x.ok(x.Register(tt.vars))
+		if out, code := x.dry(tt.args...); code != 0 || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: --dry-run = %d:\n%swant %s", tt.name, code, out, tt.want)
+		}
+	}
+}

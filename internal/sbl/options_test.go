@@ -42,3 +42,10 @@ func TestLoadRefuses(t *testing.T) {
 		t.Error("load of no file = nil, want an error")
 	}
 }
+
+func TestExpand(t *testing.T) {
+	got := expand("http://10.0.2.2/{device_type}/{mac}.mender", "rig 4/b", "52:54:00:12:34:56")
+	if want := "http://10.0.2.2/rig%204%2Fb/52:54:00:12:34:56.mender"; got != want {
+		t.Errorf("expand = %s, want %s", got, want)
+	}
+}
