@@ -38,7 +38,7 @@ if test "$upgrade_available" = 1; then
 	if test "$moult_counted" != 1; then
 		# Adding 1 without setexpr; what is not in the list is too many.
 		moult_last="$bootcount"
-		setenv bootcount 99
+		setenv bootcount 1000
 		moult_n=0
 		for moult_next in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do
 			if test "$moult_last" = "$moult_n"; then setenv bootcount $moult_next; fi
