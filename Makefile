@@ -74,7 +74,7 @@ release: ## static programs for every architecture, with checksums, in dist/
 	@cd dist && sha256sum linux-*/* > SHA256SUMS && cat SHA256SUMS
 
 need: ## install what the tests need from Debian, or name it
-	@test/need.sh mender-artifact:mender-artifact openssl:openssl initdb:postgresql mke2fs:e2fsprogs mender:mender-client unshare:util-linux fw_setenv:libubootenv-tool mkenvimage:u-boot-tools
+	@test/need.sh mender-artifact:mender-artifact openssl:openssl initdb:postgresql mke2fs:e2fsprogs mender:mender-client unshare:util-linux fw_setenv:libubootenv-tool mkenvimage:u-boot-tools mosquitto:mosquitto
 
 clean: ## remove what was built
 	rm -rf bin dist .cache

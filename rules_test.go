@@ -85,6 +85,7 @@ var places = map[string]place{
 	"internal/fleet/fleettest":       {4, "both", false},
 	"internal/store/storetest":       {4, "server", false},
 	"internal/blob/blobtest":         {4, "server", false},
+	"internal/broker/brokertest":     {4, "server", false},
 	"internal/frontend/frontendtest": {4, "server", false},
 	"internal/boot/boottest":         {4, "device", false},
 	"internal/agent/agenttest":       {6, "both", false},
