@@ -4,13 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/moult-ota/moult/internal/atomicfile"
 	"github.com/moult-ota/moult/internal/boot"
 )
 
@@ -96,7 +99,8 @@ func settled(o Options) (b board, err error) {
 	}
 }
 
-// modules loads every kernel module of a folder, in order of name.
+// modules loads every kernel module of a folder, in order of name, with the
+// parameters in a file beside it: 05-watchdog.ko.params.
 func modules(dir string) error {
 	paths, _ := filepath.Glob(filepath.Join(dir, "*.ko"))
 	var errs []error
@@ -114,7 +118,11 @@ func module(path string) error {
 		return err
 	}
 	defer f.Close()
-	if err := unix.FinitModule(int(f.Fd()), "", 0); !errors.Is(err, unix.EEXIST) {
+	params, err := atomicfile.Read(path+".params", maxConfig)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := unix.FinitModule(int(f.Fd()), strings.TrimSpace(string(params)), 0); !errors.Is(err, unix.EEXIST) {
 		return err
 	}
 	return nil
