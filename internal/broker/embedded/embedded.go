@@ -33,6 +33,10 @@ type Options struct {
 	Limits       guard.Limits // of the MQTT door
 	Log          *slog.Logger // nil: none
 	Cluster      Cluster      // zero: alone
+	// Children names the devices behind a gateway whose broker joins as a leaf:
+	// it may carry their messages. nil: none.
+	Children func(ctx context.Context, gateway string) ([]string, error)
+	Upstream *Upstream // the broker that this one is a leaf of; nil: none
 }
 
 // A Broker is a broker.Broker and a broker.Presence.
@@ -41,7 +45,13 @@ type Broker struct {
 	guard  *guard.Guard
 	conn   *nats.Conn
 	keys   *keys
+	joint  *joint
+	log    *slog.Logger
 	mqtt   string // address of the door behind the guard
+	leaves string // and of the one for leaves
+
+	authenticate broker.Authenticate
+	children     func(context.Context, string) ([]string, error)
 
 	mu     sync.Mutex
 	doors  []net.Listener
@@ -57,30 +67,49 @@ const maxStart = 20 * time.Second
 
 // Start starts a broker; Serve opens its doors.
 func Start(o Options) (*Broker, error) {
-	b := &Broker{keys: newKeys(), here: map[string]int{}, ears: map[int]func(string, bool){}}
+	b := &Broker{keys: newKeys(), here: map[string]int{}, ears: map[int]func(string, bool){}, log: o.Log, authenticate: o.Authenticate, children: o.Children}
+	if b.log == nil {
+		b.log = slog.New(slog.DiscardHandler)
+	}
 	opts, err := o.nats(b.keys)
 	if err != nil {
 		return nil, err
 	}
+	if o.Upstream != nil {
+		if b.joint, err = o.Upstream.open(); err != nil {
+			return nil, err
+		}
+		opts.LeafNode.Remotes = append(opts.LeafNode.Remotes, b.joint.remote())
+		go b.joint.serve(func(err error) { b.log.Warn("upstream broker", "error", err) })
+	}
+	return b, b.start(o, opts)
+}
+
+// start starts NATS, and lets go of everything when that fails.
+func (b *Broker) start(o Options, opts *server.Options) (err error) {
+	defer func() {
+		if err != nil {
+			b.letGo()
+			err = fmt.Errorf("start broker: %w", err)
+		}
+	}()
 	if b.server, err = server.NewServer(opts); err != nil {
-		return nil, fmt.Errorf("start broker: %w", err)
+		return err
 	}
 	if o.Log != nil {
 		b.server.SetLoggerV2(logger{o.Log}, false, false, false)
 	}
 	b.server.Start()
 	if !b.server.ReadyForConnections(maxStart) {
-		b.server.Shutdown()
-		return nil, errors.New("start broker: it is not ready after 20 s; is its folder writable, and its port free?")
+		return errors.New("it is not ready after 20 s; is its folder writable, and its port free?")
 	}
-	b.mqtt = net.JoinHostPort(opts.MQTT.Host, fmt.Sprint(opts.MQTT.Port))
+	b.mqtt, b.leaves = loopback(opts.MQTT.Port), loopback(opts.LeafNode.Port)
 	if b.conn, err = b.connect(); err != nil {
-		b.server.Shutdown()
-		return nil, fmt.Errorf("start broker: %w", err)
+		return err
 	}
 	b.guard = guard.New(guard.Options{Authenticate: o.Authenticate, Open: b.open, TLS: o.TLS, Limits: o.Limits, Log: o.Log, Seen: b.seen})
 	b.hints = &retainer{open: b.open}
-	return b, nil
+	return nil
 }
 
 // connect opens the server's own connection, which passes no socket.
@@ -102,18 +131,25 @@ func (b *Broker) open(ctx context.Context, id string, r topic.Role) (net.Conn, s
 
 // Serve accepts MQTT clients on l until Close.
 func (b *Broker) Serve(l net.Listener) error {
-	b.mu.Lock()
-	b.doors = append(b.doors, l)
-	closed := b.closed
-	b.mu.Unlock()
-	if closed {
-		l.Close()
+	if !b.keepDoor(l) {
 		return broker.ErrClosed
 	}
 	if err := b.guard.Serve(l); !errors.Is(err, net.ErrClosed) {
 		return err
 	}
 	return broker.ErrClosed
+}
+
+// keepDoor remembers a listener until Close, which may have been.
+func (b *Broker) keepDoor(l net.Listener) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		l.Close()
+		return false
+	}
+	b.doors = append(b.doors, l)
+	return true
 }
 
 // Publish implements broker.Broker.
@@ -161,10 +197,23 @@ func (b *Broker) Close() error {
 	for _, l := range doors {
 		l.Close()
 	}
-	b.guard.Close()
-	b.hints.close()
-	b.conn.Close()
-	b.server.Shutdown()
-	b.server.WaitForShutdown()
+	b.letGo()
 	return nil
+}
+
+func (b *Broker) letGo() {
+	if b.joint != nil {
+		b.joint.l.Close()
+	}
+	if b.guard != nil {
+		b.guard.Close()
+		b.hints.close()
+	}
+	if b.conn != nil {
+		b.conn.Close()
+	}
+	if b.server != nil {
+		b.server.Shutdown()
+		b.server.WaitForShutdown()
+	}
 }

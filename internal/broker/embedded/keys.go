@@ -18,14 +18,24 @@ type keys struct {
 }
 
 type node struct {
-	id   string
-	role topic.Role
+	id       string
+	role     topic.Role
+	leaf     bool
+	children []string // of a leaf
 }
 
 func newKeys() *keys { return &keys{open: map[string]node{}} }
 
-// issue returns a password for one login.
-func (k *keys) issue(id string, r topic.Role) string {
+// issue returns a password for one login of a client.
+func (k *keys) issue(id string, r topic.Role) string { return k.add(node{id: id, role: r}) }
+
+// issueLeaf returns one for a leaf.
+func (k *keys) issueLeaf(n node) string {
+	n.leaf = true
+	return k.add(n)
+}
+
+func (k *keys) add(n node) string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	const most = 1 << 16 // logins that never came; the map then starts over
@@ -33,7 +43,7 @@ func (k *keys) issue(id string, r topic.Role) string {
 		clear(k.open)
 	}
 	password := rand.Text()
-	k.open[password] = node{id, r}
+	k.open[password] = n
 	return password
 }
 
@@ -44,7 +54,7 @@ func (k *keys) Check(c server.ClientAuthentication) bool {
 	n, ok := k.open[shown.Password]
 	delete(k.open, shown.Password)
 	k.mu.Unlock()
-	if !ok || n.id != shown.Username {
+	if !ok || n.id != shown.Username || n.leaf != (c.Kind() == server.LEAF) {
 		return false
 	}
 	c.RegisterUser(&server.User{Username: n.id, Permissions: permissions(n)})
@@ -58,6 +68,10 @@ func permissions(n node) *server.Permissions {
 		return nil
 	}
 	g := topic.GrantOf(n.role, n.id)
+	for _, id := range n.children {
+		c := topic.GrantOf(topic.Device, id)
+		g.Publish, g.Subscribe = append(g.Publish, c.Publish...), append(g.Subscribe, c.Subscribe...)
+	}
 	return &server.Permissions{Publish: allow(g.Publish), Subscribe: allow(g.Subscribe)}
 }
 

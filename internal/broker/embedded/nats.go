@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"time"
@@ -32,7 +33,7 @@ const (
 // only the guard has passwords for.
 func (o Options) nats(k *keys) (*server.Options, error) {
 	opts := &server.Options{
-		ServerName: "moult", DontListen: true, NoSigs: true, NoLog: o.Log == nil, NoSystemAccount: false,
+		ServerName: "moult-" + rand.Text(), LeafNode: leafDoor(), DontListen: true, NoSigs: true, NoLog: o.Log == nil, NoSystemAccount: false,
 		CustomClientAuthentication: k, AuthTimeout: 5, WriteDeadline: 30 * time.Second,
 		MaxPayload: broker.MaxPacket, MaxPending: maxPending, MaxControlLine: 4096,
 		JetStream: true, StoreDir: o.Dir, JetStreamMaxMemory: maxMemory, JetStreamMaxStore: maxStore,
