@@ -1,0 +1,5 @@
+//go:build !race
+
+package systemdboot_test
+
+const slower = 1
