@@ -168,7 +168,7 @@ func TestLock(t *testing.T) {
 	l := locked{s.Store.(locked).Store, b.path("lock")}
 	theirs, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE, 0o644)
 	b.ok(err)
-	b.ok(syscall.Flock(int(theirs.Fd()), syscall.LOCK_EX))
+	b.ok(syscall.Flock(int(theirs.Fd()), syscall.LOCK_SH))
 	done := make(chan error)
 	go func() { done <- l.Write(variables.Set{"a": "2"}) }()
 	select {

@@ -248,3 +248,41 @@ func TestTools(t *testing.T) {
 		}
 	}
 }
+
+// TestAtOnce fails when fw_setenv and the Store undo each other's writes.
+func TestAtOnce(t *testing.T) {
+	e := saved(t, usual, 2)
+	theirs := make(chan error)
+	go func() {
+		var err error
+		for i := 0; i < 60/slower+2 && err == nil; i++ {
+			cmd := exec.Command("fw_setenv", "-c", e.config, "-s", "-")
+			cmd.Stdin = strings.NewReader(fmt.Sprintf("theirs=%d\n", i))
+			if err = cmd.Run(); err != nil {
+				break
+			}
+			var out []byte
+			out, err = exec.Command("fw_printenv", "-c", e.config, "-n", "theirs").Output()
+			if got := strings.TrimSpace(string(out)); err == nil && got != fmt.Sprint(i) {
+				err = fmt.Errorf("fw_setenv wrote theirs=%d, fw_printenv reads %q", i, got)
+			}
+		}
+		theirs <- err
+	}()
+	for i := 0; ; i++ {
+		select {
+		case err := <-theirs:
+			if err != nil {
+				t.Error(err)
+			}
+			return
+		default:
+		}
+		if err := e.store.Write(variables.Set{"ours": fmt.Sprint(i)}); err != nil {
+			t.Error(err)
+		}
+		if got, err := e.store.Read(); err != nil || got["ours"] != fmt.Sprint(i) {
+			t.Errorf("Write of ours=%d, Read = %q, %v", i, got["ours"], err)
+		}
+	}
+}
