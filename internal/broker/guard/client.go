@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -70,21 +71,53 @@ func (c *client) pass(behind net.Conn, alive time.Duration) error {
 	return err
 }
 
-// down copies what the broker sends; it made it, so it is not looked at.
+// down copies what the broker sends; it made it, so it is not looked at. A
+// client that is busy has a large buffer, one that is idle a small one.
 func (c *client) down(behind net.Conn) {
-	buf := make([]byte, 2<<10)
+	var few [256]byte
 	for {
-		n, err := behind.Read(buf)
-		if n > 0 {
-			_ = c.SetWriteDeadline(time.Now().Add(c.limits.Write))
-			if _, err := c.Write(buf[:n]); err != nil {
-				return
-			}
+		n, err := behind.Read(few[:])
+		if n > 0 && c.send(few[:n]) != nil || err != nil {
+			return
 		}
-		if err != nil {
+		if n == len(few) && c.burst(behind) != nil {
 			return
 		}
 	}
+}
+
+// bursts are buffers for clients that are sent much.
+var bursts = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// burst copies until there is no more at once.
+func (c *client) burst(behind net.Conn) error {
+	buf := bursts.Get().(*[32 << 10]byte)
+	defer bursts.Put(buf)
+	for {
+		if err := behind.SetReadDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			return err
+		}
+		n, err := behind.Read(buf[:])
+		if n > 0 {
+			if err := c.send(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return behind.SetReadDeadline(time.Time{})
+		case err != nil:
+			return err
+		}
+	}
+}
+
+func (c *client) send(p []byte) error {
+	if err := c.SetWriteDeadline(time.Now().Add(c.limits.Write)); err != nil {
+		return err
+	}
+	_, err := c.Write(p)
+	return err
 }
 
 // packets are buffers for one packet each, held only while it is handled.
