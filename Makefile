@@ -33,9 +33,10 @@ test: need lint ## everything that must hold; installs what it needs
 	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
 
-vmtest: ## update a virtual machine that moult-sbl starts, well and badly; about 4 minutes
+vmtest: ## update a virtual machine that moult-sbl starts, well and badly; about 7 minutes
 	@test/need.sh qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs
 	$(GO) test -tags vm -count=1 -timeout 15m -v ./test/vm
+	$(GO) test -tags vm -count=1 -timeout 15m -v ./test/sblvm
 
 vm: ## one virtual machine, with its console on the terminal
 	@test/need.sh qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs
@@ -53,7 +54,7 @@ bench: need ## performance as ratios, side by side in one run
 lint: ## gofmt, go vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$bad" || { echo "gofmt would change: $$bad"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags vm ./test/vm
+	$(GO) vet -tags vm ./test/vm ./test/sblvm
 	$(STATICCHECK) ./...
 
 golden: ## rewrite golden files and the committed API description
