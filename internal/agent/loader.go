@@ -26,10 +26,11 @@ type loader struct {
 
 // loaders are what the setting boot may name.
 var loaders = map[string]loader{
-	"register": {open: openRegister, checks: true, create: createRegister},
-	"uboot":    {open: openUBoot},
-	"grub":     {open: openGRUB, create: createGRUB},
-	"script":   {open: openScript},
+	"register":     {open: openRegister, checks: true, create: createRegister},
+	"uboot":        {open: openUBoot},
+	"grub":         {open: openGRUB, create: createGRUB},
+	"script":       {open: openScript},
+	"systemd-boot": {open: openSystemdBoot},
 }
 
 // loader returns the kind that is set.

@@ -19,9 +19,5 @@ func openScript(c *Config) (boot.Env, io.Closer, error) {
 		return nil, nil, err
 	}
 	env, err := variables.Open(script.Store{Program: c.BootEnv}, parts)
-	return env, nothingToClose{}, err
+	return env, io.NopCloser(nil), err
 }
-
-type nothingToClose struct{}
-
-func (nothingToClose) Close() error { return nil }
