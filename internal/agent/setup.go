@@ -54,6 +54,9 @@ func (p *program) ask() {
 	}
 	in := bufio.NewScanner(f)
 	for _, name := range []string{"device-type", "servers", "verify-keys", "slot-a", "slot-b", "register"} {
+		if name == "register" && p.config.Boot != "register" {
+			continue // that loader has variables of its own
+		}
 		s := p.config.settings.Lookup(name)
 		for s.Value.String() == "" {
 			fmt.Fprintf(p.stdout, "%s (%s): ", name, strings.ReplaceAll(s.Usage, "`", ""))

@@ -190,3 +190,17 @@ func TestUBootUnsound(t *testing.T) {
 		}
 	}
 }
+
+// TestUBootAsksForNoRegister fails when setup asks on a terminal for what the
+// loader does not have. /dev/null is terminal enough, and answers nothing.
+func TestUBootAsksForNoRegister(t *testing.T) {
+	b := ubootBox(t, 2)
+	null, err := os.Open(os.DevNull)
+	b.ok(err)
+	defer null.Close()
+	var out strings.Builder
+	Main(append([]string{"setup", "--config", b.path("agent.json"), "--running", "A", "--identity", "serial=1"}, b.uboot()...), null, &out, &out)
+	if !strings.Contains(out.String(), "servers (") || strings.Contains(out.String(), "register (") {
+		t.Errorf("setup asked %q, want servers and no register", out.String())
+	}
+}
