@@ -5,16 +5,18 @@ VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 LDFLAGS    = -s -w -X github.com/moult-ota/moult/internal/version.Version=$(VERSION)
 BUILD      = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 STATICCHECK = $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+NFPM       = $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 DEVICES   ?= 30
 SEED      ?= 1
 FUZZTIME  ?= 60s
 # The agent makes a few small requests; HTTP/2 would cost 0.4 MB of its size.
 AGENT_TAGS = nethttpomithttp2
 ARCHES     = amd64 arm64 arm mipsle riscv64
+DEB_ARCHES ?= amd64 arm64 armhf
 
 SHELL      = bash
 .DEFAULT_GOAL := help
-.PHONY: help build demo test vmtest vm race fuzz bench lint golden size release need clean
+.PHONY: help build demo test vmtest vm race fuzz bench lint golden size release deb need clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,8 +76,11 @@ release: ## static programs for every architecture, with checksums, in dist/
 	done
 	@cd dist && sha256sum linux-*/* > SHA256SUMS && cat SHA256SUMS
 
+deb: ## Debian packages of agent, server and boot loader, in dist/deb
+	@packaging/deb.sh "$(GO)" '$(LDFLAGS)' "$(AGENT_TAGS)" "$(NFPM)" "$(VERSION)" $(or $(OUT),dist/deb) $(DEB_ARCHES)
+
 need: ## install what the tests need from Debian, or name it
-	@test/need.sh mender-artifact:mender-artifact openssl:openssl initdb:postgresql mke2fs:e2fsprogs mender:mender-client unshare:util-linux fw_setenv:libubootenv-tool mkenvimage:u-boot-tools mosquitto:mosquitto
+	@test/need.sh mender-artifact:mender-artifact openssl:openssl initdb:postgresql mke2fs:e2fsprogs mender:mender-client unshare:util-linux fw_setenv:libubootenv-tool mkenvimage:u-boot-tools mosquitto:mosquitto grub-editenv:grub-common grub-emu:grub-emu mkfs.vfat:dosfstools mcopy:mtools
 
 clean: ## remove what was built
 	rm -rf bin dist .cache
