@@ -47,9 +47,9 @@ func (d *Disk) Serve(l net.Listener) error {
 		if err != nil {
 			return err
 		}
-		err = d.serve(c)
+		err = d.serve(c) // which ends with an error, if only io.EOF
 		c.Close()
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed) {
+		if !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, net.ErrClosed) {
 			d.note(err)
 		}
 	}
