@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/moult-ota/moult/internal/install"
@@ -28,6 +29,7 @@ type Agent struct {
 	stored    []byte        // what Record holds
 	inventory time.Time     // when it was reported last
 	poke      chan struct{} // ends a wait
+	leaving   atomic.Bool   // run ends between updates
 }
 
 // New returns an agent for the boot that is running now. It reads nothing yet.
@@ -54,8 +56,9 @@ func New(o Options) (*Agent, error) {
 	return a, nil
 }
 
-// Run updates the device until ctx ends or a reboot is wanted (ErrReboot).
-// It may be cut off anywhere; a new Agent on the same storage goes on.
+// Run updates the device until ctx ends, a reboot is wanted (ErrReboot), or
+// Leave was called (nil). It may be cut off anywhere; a new Agent on the same
+// storage goes on.
 func (a *Agent) Run(ctx context.Context) error {
 	event := update.Event(nil) // booted, as far as this run knows
 	for {
@@ -66,8 +69,23 @@ func (a *Agent) Run(ctx context.Context) error {
 		if err := a.wait(ctx, effect.Until); err != nil {
 			return err
 		}
+		if a.leaving.Load() && a.between() {
+			return nil
+		}
 		event = update.Tick{}
 	}
+}
+
+// Leave makes Run return as soon as no update is under way: to make room for
+// a newer program. It may be called from anywhere.
+func (a *Agent) Leave() {
+	a.leaving.Store(true)
+	a.Poll()
+}
+
+// between reports whether nothing is under way but what waits for a person.
+func (a *Agent) between() bool {
+	return a.record.Phase == update.Idle || a.record.Phase == update.Waiting
 }
 
 // Poll ends a wait early: ask the server now. It may be called from anywhere.

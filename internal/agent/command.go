@@ -15,7 +15,8 @@ import (
 // patience is how long a command waits for a daemon that is at work.
 const patience = 5 * time.Second
 
-// daemon runs the agent until it is told to stop. SIGUSR1 polls at once.
+// daemon runs the agent until it is told to stop. SIGUSR1 polls at once;
+// SIGHUP ends it when no update is under way.
 func (p *program) daemon(ctx context.Context) (int, error) {
 	if err := p.none(); err != nil {
 		return 0, err
@@ -28,7 +29,7 @@ func (p *program) daemon(ctx context.Context) (int, error) {
 		err = p.runDaemon(ctx, a)
 		m.close()
 		if !errors.Is(err, ErrReboot) && ctx.Err() == nil {
-			return 0, err
+			return exitOK, err
 		}
 		if ctx.Err() == nil {
 			m.reboot(ctx)
@@ -38,16 +39,20 @@ func (p *program) daemon(ctx context.Context) (int, error) {
 }
 
 func (p *program) runDaemon(ctx context.Context, a *Agent) error {
-	wake := make(chan os.Signal, 1)
-	signal.Notify(wake, syscall.SIGUSR1)
+	wake := make(chan os.Signal, 2)
+	signal.Notify(wake, syscall.SIGUSR1, syscall.SIGHUP)
 	defer signal.Stop(wake)
 	stop := make(chan struct{})
 	defer close(stop)
 	go func() {
 		for {
 			select {
-			case <-wake:
-				a.Poll()
+			case s := <-wake:
+				if s == syscall.SIGHUP {
+					a.Leave()
+				} else {
+					a.Poll()
+				}
 			case <-stop:
 				return
 			}

@@ -18,10 +18,11 @@ type post struct {
 	mu      sync.Mutex
 	heard   []string
 	settled func() // asked for work after the end
+	serving func() // the artifact is asked for
 }
 
 func newPost(t *testing.T, name, file string) *post {
-	p := &post{settled: func() {}}
+	p := &post{settled: func() {}, serving: func() {}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /api/devices/v1/authentication/auth_requests", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "token")
@@ -44,7 +45,10 @@ func newPost(t *testing.T, name, file string) *post {
 		p.heard = append(p.heard, status.Status)
 		w.WriteHeader(http.StatusNoContent)
 	})
-	mux.HandleFunc("GET /file", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, file) })
+	mux.HandleFunc("GET /file", func(w http.ResponseWriter, r *http.Request) {
+		p.serving()
+		http.ServeFile(w, r, file)
+	})
 	mux.HandleFunc("/", func(http.ResponseWriter, *http.Request) {})
 	p.Server = httptest.NewServer(mux)
 	t.Cleanup(p.Close)
