@@ -75,7 +75,7 @@ func (s *state) choose() error {
 		s.none, s.at = true, 1 // the first goes to 0, until it is in force
 		return nil
 	case older < 0:
-		return fmt.Errorf("entries have generation %d: %w; remove them and %s to start over without a security floor", g, ErrLost, folder)
+		return fmt.Errorf("entries have generation %d: %w; docs/integrate/systemd-boot.md says how to start over", g, ErrLost)
 	}
 	s.at = older
 	return nil
