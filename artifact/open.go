@@ -139,16 +139,22 @@ func (r *Reader) openHeader(h *tar.Header) error {
 	if err := r.manifest.check(h.Name, packed); err != nil {
 		return err
 	}
-	in, err := unpack(bytes.NewReader(packed), c, unpackOptions{window: r.limits.Window, where: h.Name})
+	r.keep(packed)
+	return r.parseHeader(h.Name, c, packed)
+}
+
+// parseHeader parses a header whose sum was right.
+func (r *Reader) parseHeader(name string, c Compression, packed []byte) error {
+	in, err := unpack(bytes.NewReader(packed), c, unpackOptions{window: r.limits.Window, where: name})
 	if err != nil {
-		return r.src.explain(err, RuleCompression, h.Name)
+		return r.src.explain(err, RuleCompression, name)
 	}
 	defer in.close()
 	r.header.Compression = c
 	r.header.Files = r.manifest.files()
 	r.header.Depends, r.header.Provides = map[string][]string{}, map[string]string{}
 	p := headerParser{Header: &r.header, limits: r.limits}
-	p.entries = newEntries(r.src, in, r.limits.HeaderUnpacked, h.Name)
+	p.entries = newEntries(r.src, in, r.limits.HeaderUnpacked, name)
 	return p.parse()
 }
 

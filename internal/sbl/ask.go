@@ -35,7 +35,7 @@ func recoverBoard(o Options, c *os.File) error {
 	url := expand(o.Recover, o.DeviceType, mac)
 	fmt.Fprintf(c, "moult-sbl: nothing to start; asking %s\n", url)
 	r := recovery{
-		env: env, keys: keys, deviceType: o.DeviceType,
+		env: env, keys: keys, verify: o.verifier(), deviceType: o.DeviceType,
 		open: func(s slot.Slot) (slot.File, error) { return slot.OpenFile(b.path(b.parts[s])) },
 		say:  func(format string, args ...any) { fmt.Fprintf(c, "moult-sbl: "+format+"\n", args...) },
 		fetch: func(most int64) (io.ReadCloser, error) {

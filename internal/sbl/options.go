@@ -25,6 +25,7 @@ type Options struct {
 	Wait    time.Duration // for Disk to appear
 	Prefix  string        // of partition names: PREFIX-register, PREFIX-a, PREFIX-b
 	Keys    string        // PEM files whose keys may sign images, with commas; empty: no signature is asked for
+	Floor   uint          // no image whose signed security version is lower; needs Keys
 	Modules string        // folder of kernel modules, loaded in order of name; none when empty
 	Console string        // where messages go and the door opens
 
@@ -53,6 +54,7 @@ func (o *Options) flags() *flag.FlagSet {
 	f.DurationVar(&o.Wait, "wait", 10*time.Second, "`time` for the disk to appear")
 	f.StringVar(&o.Prefix, "prefix", "moult", "partitions are called `PREFIX`-register, PREFIX-a and PREFIX-b")
 	f.StringVar(&o.Keys, "verify-keys", "", "PEM `files` of the keys that may sign images, with commas; none: only digests are checked")
+	f.UintVar(&o.Floor, "floor", 0, "lowest security `version` that may start, as it was signed, whatever the register says; needs verify-keys")
 	f.StringVar(&o.Modules, "modules", "/lib/modules", "`folder` of kernel modules, loaded in order of their names")
 	f.StringVar(&o.Console, "console", "/dev/console", "`device` for messages, and for the door")
 	f.StringVar(&o.FS, "fs", "ext4", "file `system` of the slots, mounted read-only")
@@ -110,6 +112,9 @@ func lines(f *flag.FlagSet, text string) error {
 func (o Options) check() error {
 	if o.Disk == "" || o.Prefix == "" || o.Kernel == "" || o.FS == "" {
 		return errors.New("read options: disk, prefix, fs and kernel may not be empty")
+	}
+	if o.Floor > 0 && o.Keys == "" {
+		return errors.New("read options: floor needs verify-keys: without a signature a slot may claim what it likes")
 	}
 	return nil
 }

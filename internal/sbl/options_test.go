@@ -30,7 +30,7 @@ func TestLoad(t *testing.T) {
 
 func TestLoadRefuses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sbl.conf")
-	for _, text := range []string{"slots 2", "wait long", "kernel", strings.Repeat("#", maxConfig+1)} {
+	for _, text := range []string{"slots 2", "wait long", "floor 3", "floor -1\nverify-keys x", "kernel", strings.Repeat("#", maxConfig+1)} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

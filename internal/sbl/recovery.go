@@ -31,6 +31,7 @@ type recovery struct {
 	open       func(slot.Slot) (slot.File, error)      // to write
 	fetch      func(most int64) (io.ReadCloser, error) // the artifact, from its start
 	keys       []artifact.Verifier                     // any of which must have signed it
+	verify     func(slot.Descriptor) error             // what the loader will ask before it starts the slot
 	deviceType string
 	say        func(format string, args ...any)
 }
@@ -138,7 +139,10 @@ func (r recovery) release(v boot.Vars, s slot.Slot) (boot.Vars, error) {
 }
 
 func (r recovery) current(v boot.Vars, s slot.Slot, d slot.Descriptor) error {
-	v, err := boot.Recovered(v, s, boot.ImageOf(d))
+	err := r.verify(d)
+	if err == nil {
+		v, err = boot.Recovered(v, s, boot.ImageOf(d))
+	}
 	if err != nil {
 		return err
 	}

@@ -226,6 +226,7 @@ func TestRecoveryRefuses(t *testing.T) {
 		}), nil, "state scripts"},
 		{"a signature that the slot has no room for", pack(t, verbose{}, "image", 3, nil),
 			func(_ *rig, r *recovery) { r.keys = []artifact.Verifier{verbose{}} }, "its signed manifest has"},
+		{"below the floor of the loader's options", pack(t, s, "sound", 3, nil), func(r *rig, _ *recovery) { r.floor = 4 }, "signed security version 3, floor 4 of the options"},
 		{"too large", pack(t, s, noise(room+1), 3, nil), nil, slot.ErrTooLarge.Error()},
 		{"breaks off", good[:len(good)-2000], nil, "trunc"},
 		{"changed on the way", changed, nil, "rule checksum"},
@@ -264,7 +265,7 @@ func TestRecoveryRefuses(t *testing.T) {
 // verbose is a key with long signatures.
 type verbose struct{}
 
-func (verbose) Sign([]byte) ([]byte, error)     { return make([]byte, 1600), nil }
+func (verbose) Sign([]byte) ([]byte, error)     { return make([]byte, 2200), nil }
 func (verbose) Verify(_ []byte, _ []byte) error { return nil }
 
 // mute is a register that is not written.

@@ -68,6 +68,7 @@ type rig struct {
 	file   []byte
 	key    artifact.Verifier
 	said   strings.Builder
+	floor  uint  // of the loader's options
 	denied error // of loading the register
 }
 
@@ -144,16 +145,22 @@ func (r *rig) install(t *testing.T, s slot.Slot, file []byte) boot.Image {
 
 // boot is what the loader decides after a reset.
 func (r *rig) boot() boot.Decision {
-	d, _ := boot.Boot(r.env(), boot.CheckSlots(r.open, func(d slot.Descriptor) error {
-		return artifact.VerifySigned(d.Excerpt, []artifact.Verifier{r.key}, d.SHA256)
-	}))
+	d, _ := boot.Boot(r.env(), boot.CheckSlots(r.open, r.verify))
 	return d
+}
+
+func (r *rig) verify(d slot.Descriptor) error {
+	h, err := artifact.VerifySigned(d.Excerpt, []artifact.Verifier{r.key}, d.SHA256)
+	if err != nil {
+		return err
+	}
+	return Options{Floor: r.floor}.signedVersion(h, d.Security)
 }
 
 // recover is one recovery by the loader.
 func (r *rig) recovery() recovery {
 	return recovery{
-		env: r.env(), open: r.open, keys: []artifact.Verifier{r.key}, deviceType: "rig",
+		env: r.env(), open: r.open, keys: []artifact.Verifier{r.key}, verify: r.verify, deviceType: "rig",
 		say:   func(format string, args ...any) { fmt.Fprintf(&r.said, format+"\n", args...) },
 		fetch: func(int64) (io.ReadCloser, error) { return &download{r: r}, nil },
 	}

@@ -33,12 +33,16 @@ func (x bench) keys(path string) artifact.Signer {
 }
 
 // signed is what the signer's artifact of an image leaves in a slot.
-func (x bench) signed(s artifact.Signer, image string) []byte {
-	var out bytes.Buffer
-	x.ok(artifact.Write(&out, artifact.Spec{Name: "v2", DeviceTypes: []string{"x"}, PayloadType: "rootfs-image", Signer: s,
+func (x bench) signed(s artifact.Signer, image string, more ...func(*artifact.Spec)) []byte {
+	spec := artifact.Spec{Name: "v2", DeviceTypes: []string{"x"}, PayloadType: "rootfs-image", Signer: s,
 		Files: []artifact.Source{{Name: "image", Size: int64(len(image)), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(strings.NewReader(image)), nil
-		}}}}))
+		}}}}
+	for _, f := range more {
+		f(&spec)
+	}
+	var out bytes.Buffer
+	x.ok(artifact.Write(&out, spec))
 	r, err := artifact.NewReader(&out, artifact.ReaderOptions{AllowUnsigned: true})
 	x.ok(err)
 	return r.Signed()
@@ -71,6 +75,44 @@ func TestSignature(t *testing.T) {
 		x.ok(err)
 		x.ok(x.Register(boot.First(slot.A, im, 0)))
 		if out, code := x.dry("--verify-keys", tt.keys); code != 0 || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: --dry-run = %d:\n%swant %s", tt.name, code, out, tt.want)
+		}
+	}
+}
+
+// TestSignedVersion fails when an old image that was signed starts because a
+// slot and a register claim that it is new. Whoever did it can write both.
+func TestSignedVersion(t *testing.T) {
+	x := newBench(t)
+	key := x.Path + ".pem"
+	ours := x.keys(key)
+	version := func(n uint64, c artifact.Compression) []byte {
+		return x.signed(ours, "image", func(s *artifact.Spec) {
+			s.Provides, s.Compression = artifact.Software{SecurityVersion: &n}.Provides(), c
+		})
+	}
+	short := func(text []byte) []byte { return text[:bytes.Index(text, []byte("\n\n"))+1] }
+	tests := []struct {
+		name    string
+		excerpt []byte
+		claimed uint32
+		floor   string
+		want    string
+	}{
+		{"as signed", version(2, artifact.Gzip), 2, "0", "run slot A: A is current\n"},
+		{"as signed, at the floor", version(2, artifact.Zstd), 2, "2", "run slot A: A is current\n"},
+		{"as signed, below the floor", version(2, artifact.Gzip), 2, "3", "A is unfit: signed security version 2, floor 3 of the options"},
+		{"claims more than was signed", version(2, artifact.Gzip), 3, "3", "A is unfit: security version 2 was signed, the slot claims 3"},
+		{"claims less than was signed", version(2, artifact.Gzip), 1, "0", "A is unfit: security version 2 was signed, the slot claims 1"},
+		{"header taken away, no floor", short(version(2, artifact.Gzip)), 2, "0", "run slot A: A is current\n"},
+		{"header taken away", short(version(2, artifact.Gzip)), 3, "3", "A is unfit: signed security version 0, floor 3 of the options"},
+		{"header too large to keep", version(3, artifact.None), 3, "3", "A is unfit: signed security version 0, floor 3 of the options"},
+	}
+	for _, tt := range tests {
+		im, err := x.Install("a", []byte("image"), slot.Descriptor{Excerpt: tt.excerpt, Security: tt.claimed})
+		x.ok(err)
+		x.ok(x.Register(boot.First(slot.A, im, 0)))
+		if out, code := x.dry("--verify-keys", key, "--floor", tt.floor); code != 0 || !strings.Contains(out, tt.want) {
 			t.Errorf("%s: --dry-run = %d:\n%swant %s", tt.name, code, out, tt.want)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 const (
 	DescriptorSize = 4096 // room at the end of a slot
 	MaxText        = 255  // bytes of each text
-	MaxExcerpt     = 2048 // bytes of the signed manifest excerpt
+	MaxExcerpt     = 3072 // bytes of what was signed
 )
 
 var (
@@ -33,7 +33,7 @@ type Descriptor struct {
 	Artifact   string   // artifact name, what `provides` calls artifact_name
 	Version    string   // software version, when it is not the artifact name
 	DeviceType string
-	Excerpt    []byte // signed manifest excerpt, or nil: what a loader with a key checks
+	Excerpt    []byte // what was signed, or nil: what a loader with a key checks
 }
 
 const (
