@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/moult-ota/moult/internal/boot"
 	"github.com/moult-ota/moult/internal/boot/register"
 	"github.com/moult-ota/moult/internal/boot/variables"
+	"github.com/moult-ota/moult/internal/slot"
 )
 
 // A loader is a kind of boot loader, by what it shares with the agent.
@@ -40,6 +42,23 @@ func (c *Config) loader() (loader, error) {
 		return l, fmt.Errorf("boot: no such kind of boot loader: %q; want one of %s", c.Boot, strings.Join(slices.Sorted(maps.Keys(loaders)), ", "))
 	}
 	return l, nil
+}
+
+// slot opens a slot. What describes its image stands at its end, where a loader
+// that checks looks for it; for others, in the state folder, so that an image
+// may fill the slot.
+func (l loader) slot(c *Config, s slot.Slot) (slot.File, error) {
+	if l.checks {
+		return slot.OpenFile(c.slotPath(s))
+	}
+	return slot.Apart(c.slotPath(s), filepath.Join(c.StateDir, "slot-"+s.String()+".descriptor"))
+}
+
+func (c *Config) slotPath(s slot.Slot) string {
+	if s == slot.A {
+		return c.SlotA
+	}
+	return c.SlotB
 }
 
 // hasSlots reports whether there is anything to boot from, and wants all of

@@ -59,15 +59,10 @@ func (m *machine) close() {
 
 // open opens a slot to write.
 func (m *machine) open(s slot.Slot) (slot.File, error) {
-	return slot.OpenFile(m.path(s))
+	return m.loader.slot(m.config, s)
 }
 
-func (m *machine) path(s slot.Slot) string {
-	if s == slot.A {
-		return m.config.SlotA
-	}
-	return m.config.SlotB
-}
+func (m *machine) path(s slot.Slot) string { return m.config.slotPath(s) }
 
 // whatRuns asks the configuration, a program, the kernel, or the mount table.
 func (m *machine) whatRuns(ctx context.Context) (slot.Slot, error) {

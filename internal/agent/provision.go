@@ -46,7 +46,7 @@ func (p *program) provision(context.Context) (int, error) {
 		return 0, err
 	}
 	defer shared.Close()
-	d, err := first(env, c, keys, p.args[0])
+	d, err := l.first(env, c, keys, p.args[0])
 	if err != nil {
 		return 0, fmt.Errorf("provision: %w", err)
 	}
@@ -62,7 +62,7 @@ func openOrCreate(path string) (*register.Disk, error) {
 }
 
 // first writes the first image, and then the register's first entry.
-func first(env boot.Env, c *Config, keys []artifact.Verifier, path string) (slot.Descriptor, error) {
+func (l loader) first(env boot.Env, c *Config, keys []artifact.Verifier, path string) (slot.Descriptor, error) {
 	var d slot.Descriptor
 	if v, err := env.Load(); err != nil || v.Current != slot.None {
 		return d, errors.Join(err, errProvisioned)
@@ -82,24 +82,27 @@ func first(env boot.Env, c *Config, keys []artifact.Verifier, path string) (slot
 	if err != nil {
 		return d, fmt.Errorf("%w: %w", ErrRefused, err)
 	}
-	if d, err = flash(c.SlotA, r, c.DeviceType, s.Floor); err != nil {
+	if d, err = l.flash(c, r, s.Floor); err != nil {
 		return d, refusedIfRule(err)
 	}
 	return d, env.Save(boot.First(slot.A, boot.ImageOf(d), s.Floor))
 }
 
-// flash writes the artifact's only file into the slot at path, and describes it.
-func flash(path string, r *artifact.Reader, deviceType string, security uint32) (d slot.Descriptor, err error) {
+// flash writes the artifact's only file into slot A, and describes it.
+func (l loader) flash(c *Config, r *artifact.Reader, security uint32) (d slot.Descriptor, err error) {
 	if typ := r.Header().PayloadType; typ != payloadType {
 		return d, fmt.Errorf("%w: a first image is a %s, this is a %s", ErrRefused, payloadType, typ)
 	}
-	f, err := slot.OpenFile(path)
+	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
+		return d, fmt.Errorf("make state folder: %w", err)
+	}
+	f, err := l.slot(c, slot.A)
 	if err != nil {
 		return d, err
 	}
 	defer f.Close()
 	p := install.Payload{Header: r.Header(), Security: security, Signed: r.Signed(), Next: r.Next}
-	return rootfs.Place(f, p, deviceType, nil)
+	return rootfs.Place(f, p, c.DeviceType, nil)
 }
 
 // refusedIfRule marks an error of the artifact, not of the device.
