@@ -8,6 +8,7 @@ go=$1 ldflags=$2 tags=$3 nfpm=$4 version=$5 out=$6
 shift 6
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
 export DEB_ARCH DEB_VERSION CGO_ENABLED=0 LC_ALL=C
+export DEB_MAINTAINER="${DEB_MAINTAINER:-Moult developers <moult-ota@users.noreply.github.com>}"
 
 # Debian's versions begin with a digit, and sort; a commit alone does neither.
 case $version in
@@ -30,7 +31,11 @@ $go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$work/here/" ./cmd/mou
 "$work/here/moult" completion zsh >"$work/moult.zsh"
 "$work/here/moult" --help | packaging/manpage.sh moult 1 'firmware updates over the air' | gzip -9n >"$work/moult.1.gz"
 "$work/here/moult-agent" --help | packaging/manpage.sh moult-agent 8 'keeps this device up to date' | gzip -9n >"$work/moult-agent.8.gz"
-gzip -9n <CHANGELOG.md >"$work/changelog.gz"
+gzip -9n <CHANGELOG.md >"$work/CHANGELOG.md.gz"
+for package in moult moult-agent moult-sbl; do
+	printf '%s (%s) unstable; urgency=medium\n\n  * CHANGELOG.md.gz beside this file says what changed.\n\n -- %s  %s\n' \
+		$package "$DEB_VERSION" "$DEB_MAINTAINER" "$(date -uR -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$work/changelog.$package.gz"
+done
 
 # build PROGRAM TAGS
 build() {
