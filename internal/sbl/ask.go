@@ -39,10 +39,29 @@ func recoverBoard(o Options, c *os.File) error {
 		open: func(s slot.Slot) (slot.File, error) { return slot.OpenFile(b.path(b.parts[s])) },
 		say:  func(format string, args ...any) { fmt.Fprintf(c, "moult-sbl: "+format+"\n", args...) },
 		fetch: func(most int64) (io.ReadCloser, error) {
-			return fetch.Open(url, fetch.Options{Dial: nic.Dial, Most: most, Say: func(err error) { say(c, err) }})
+			f, err := fetch.Open(url, fetch.Options{Dial: nic.Dial, Most: most, Say: func(err error) { say(c, err) }})
+			return &shown{f, c, 0, 0}, err
 		},
 	}
 	return errors.Join(r.run(), disk.Close())
+}
+
+// shown tells whoever looks how far a file has come, in tenths.
+type shown struct {
+	*fetch.Reader
+	to     io.Writer
+	off    int64
+	tenths int64
+}
+
+func (s *shown) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	s.off += int64(n)
+	if size := s.Size(); n > 0 && s.off*10/size > s.tenths {
+		s.tenths = s.off * 10 / size
+		fmt.Fprintf(s.to, "moult-sbl: %d0%% of %d bytes\n", s.tenths, size)
+	}
+	return n, err
 }
 
 // network brings the interface up and returns its hardware address, when that
