@@ -178,3 +178,18 @@ func TestLoaderMissing(t *testing.T) {
 		}
 	}
 }
+
+// TestLoadersProvision fails when a factory, where nothing of the device runs,
+// cannot put the first image there.
+func TestLoadersProvision(t *testing.T) {
+	for kind, with := range benches {
+		t.Run(kind, func(t *testing.T) {
+			b := with(blankBox(t))
+			b.provision(exitOK, b.pack("fw-1", true), "--verify-keys", b.path("key.pem"), "--register", "",
+				"--boot", b.kind, "--boot-env", b.env, "--boot-parts", "2,3")
+			b.starts("A")
+			b.setup()
+			b.starts("A")
+		})
+	}
+}
