@@ -1,6 +1,7 @@
 package sbl
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -75,7 +76,7 @@ func parseSPKI(der []byte) (crypto.PublicKey, error) {
 	switch {
 	case info.Key.BitLength != 8*len(key):
 		return nil, errKey
-	case info.Algorithm.ID.Equal(oidRSA):
+	case info.Algorithm.ID.Equal(oidRSA) && bytes.Equal(info.Algorithm.Parameters.FullBytes, asn1.NullBytes):
 		return parsePKCS1(key)
 	case !info.Algorithm.ID.Equal(oidECDSA):
 		return nil, errKey
