@@ -32,14 +32,15 @@ type place struct {
 var places = map[string]place{
 	"artifact": {0, "", true},
 
-	"internal/device":     {1, "", true},
-	"internal/inventory":  {1, "", true},
-	"internal/deployment": {1, "", true},
-	"internal/fleet":      {1, "", true},
-	"internal/wire":       {1, "", true},
-	"internal/version":    {1, "", true},
-	"internal/atomicfile": {1, "", true},
-	"internal/slot":       {1, "device", true},
+	"internal/device":         {1, "", true},
+	"internal/inventory":      {1, "", true},
+	"internal/deployment":     {1, "", true},
+	"internal/fleet":          {1, "", true},
+	"internal/wire":           {1, "", true},
+	"internal/wire/securemsg": {1, "", true},
+	"internal/version":        {1, "", true},
+	"internal/atomicfile":     {1, "", true},
+	"internal/slot":           {1, "device", true},
 
 	"internal/store":      {2, "server", false},
 	"internal/blob":       {2, "server", false},
@@ -98,7 +99,8 @@ var codecs = map[string][]string{
 		"github.com/klauspost/compress/gzip", "github.com/klauspost/compress/zstd",
 		"github.com/klauspost/pgzip", "github.com/ulikunitz/xz", "github.com/ulikunitz/xz/lzma",
 	},
-	"internal/store": {"github.com/google/uuid"},
+	"internal/store":          {"github.com/google/uuid"},
+	"internal/wire/securemsg": {"github.com/fxamacker/cbor/v2"},
 }
 
 // impure lists the packages that a pure package does not import.
