@@ -17,6 +17,7 @@ type parts struct {
 	modules []string // files, in the order in which they are loaded
 	busybox string
 	bin     string // folder with our programs
+	root    string // folder with what Debian's packages hold
 }
 
 // disks and cards are the modules that find a disk, and those that find the
@@ -32,7 +33,7 @@ func gather() (parts, error) {
 	if err := os.MkdirAll(cache+"/bin", 0o755); err != nil {
 		return parts{}, err
 	}
-	if _, err := os.Stat(cache + "/root"); err != nil {
+	if _, err := os.Stat(cache + "/root/usr/lib/grub"); err != nil {
 		if err := fetch(); err != nil {
 			return parts{}, err
 		}
@@ -45,7 +46,8 @@ func gather() (parts, error) {
 	return find()
 }
 
-// fetch unpacks the cloud kernel and busybox; nothing is installed.
+// fetch unpacks the cloud kernel, busybox and the boot loaders; nothing is
+// installed.
 func fetch() error {
 	out, err := run(".", "apt-cache", "depends", "linux-image-cloud-amd64")
 	if err != nil {
@@ -56,7 +58,7 @@ func fetch() error {
 		return fmt.Errorf("look for the kernel's package: apt-cache said %q; try apt-get update", out)
 	}
 	name, _, _ = strings.Cut(name, "\n")
-	if _, err := run(cache, "apt-get", "download", name, "busybox-static"); err != nil {
+	if _, err := run(cache, "apt-get", "download", name, "busybox-static", "u-boot-qemu", "grub-pc-bin"); err != nil {
 		return err
 	}
 	debs, err := filepath.Glob(cache + "/*.deb")
@@ -68,11 +70,14 @@ func fetch() error {
 	if err != nil {
 		return err
 	}
+	if err := os.RemoveAll(cache + "/root"); err != nil {
+		return err
+	}
 	return os.Rename(cache+"/unpacked", cache+"/root")
 }
 
 func find() (parts, error) {
-	p := parts{busybox: cache + "/root/bin/busybox", bin: cache + "/bin"}
+	p := parts{busybox: cache + "/root/bin/busybox", bin: cache + "/bin", root: cache + "/root"}
 	kernels, _ := filepath.Glob(cache + "/root/boot/vmlinuz-*")
 	if len(kernels) != 1 {
 		return p, fmt.Errorf("look for a kernel in %s: %d found; remove the folder to fetch it again", cache, len(kernels))

@@ -12,6 +12,8 @@ import (
 
 // A desk is where releases come from: a real server, and the command line.
 type desk struct {
+	board  board
+	parts  parts
 	dir    string
 	moult  string
 	server *exec.Cmd
@@ -21,12 +23,12 @@ type desk struct {
 }
 
 // open starts a server with its data below dir, and makes a key to sign with.
-func (p parts) open(dir string) (*desk, error) {
+func (p parts) open(b board, dir string) (*desk, error) {
 	path, err := filepath.Abs(p.bin + "/moult")
 	if err != nil {
 		return nil, err
 	}
-	d := &desk{dir: dir, moult: path}
+	d := &desk{board: b, parts: p, dir: dir, moult: path}
 	d.server = exec.Command(path, "server", "--data", dir+"/server", "--listen", "127.0.0.1:0", "--log-level", "warn")
 	said, err := d.server.StdoutPipe()
 	if err != nil {
@@ -78,19 +80,22 @@ func (d *desk) run(args ...string) (string, error) {
 }
 
 // publish makes a release and uploads it.
-func (d *desk) publish(p parts, r release) error {
-	if err := d.pack(p, r); err != nil {
+func (d *desk) publish(r release) error {
+	if err := d.pack(r); err != nil {
 		return err
 	}
-	_, err := d.run("release", "upload", "-q", d.path(r.name+".mender"))
+	return d.upload(r.name)
+}
+
+func (d *desk) upload(name string) error {
+	_, err := d.run("release", "upload", "-q", d.path(name+".mender"))
 	return err
 }
 
 // pack makes the image of a release, and signs it.
-func (d *desk) pack(p parts, r release) error {
+func (d *desk) pack(r release) error {
 	image, file := d.path(r.name+".ext4"), d.path(r.name+".mender")
-	r.servers = d.seen()
-	if err := p.image(r, d.path("release.pub"), image); err != nil {
+	if err := d.image(r, image); err != nil {
 		return err
 	}
 	_, err := d.run("artifact", "write", "rootfs-image", "-q", "-f", image, "-n", r.name, "-t", "vm", "-k", d.path("release.key"), "-o", file)

@@ -1,55 +1,88 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
-
-	"github.com/moult-ota/moult/artifact"
-	"github.com/moult-ota/moult/internal/boot"
-	"github.com/moult-ota/moult/internal/sbl/sbltest"
-	"github.com/moult-ota/moult/internal/slot"
+	"path/filepath"
 )
 
-const mib = 1 << 20
+// factory makes a disk as it leaves the factory: a release in slot A, which
+// moult-agent provision put there, and an empty file system for data.
+func (d *desk) factory(r release) (*disk, error) {
+	if err := d.pack(r); err != nil {
+		return nil, err
+	}
+	dir := d.path("factory")
+	if err := os.MkdirAll(dir+"/empty", 0o755); err != nil {
+		return nil, err
+	}
+	told, err := d.board.factory(d, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.provision(r, dir, told); err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(dir + "/files"); err == nil {
+		if err := ext4(dir+"/boot", d.board.parts()[0].size, dir+"/files"); err != nil {
+			return nil, err
+		}
+	}
+	if err := ext4(dir+"/moult-data", dataSize, dir+"/empty"); err != nil {
+		return nil, err
+	}
+	disk, err := newDisk(d.path("disk"), d.board.parts())
+	if err == nil {
+		err = d.fill(disk, dir)
+	}
+	if err == nil {
+		err = d.board.install(d, disk)
+	}
+	return disk, err
+}
 
-// factory makes a disk as it leaves the factory: a release in slot A, made
-// current, and an empty file system for data.
-func (d *desk) factory(p parts, r release) (*sbltest.Disk, error) {
-	if err := d.pack(p, r); err != nil {
-		return nil, err
-	}
-	f, err := os.Open(d.path(r.name + ".mender"))
+// provision lets the agent write the first image, into files that stand for
+// the partitions.
+func (d *desk) provision(r release, dir string, told []string) error {
+	agent, err := filepath.Abs(d.parts.bin + "/moult-agent")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer f.Close()
-	signed, err := artifact.NewReader(f, artifact.ReaderOptions{AllowUnsigned: true})
-	if err != nil {
-		return nil, err
+	args := append([]string{
+		"provision", "--device-type", "vm", "--state-dir", dir + "/state", "--verify-keys", d.path("release.pub"),
+		"--slot-a", dir + "/moult-a", "--slot-b", dir + "/moult-b",
+	}, told...)
+	for _, name := range []string{"/moult-a", "/moult-b"} {
+		f, err := os.Create(dir + name)
+		if err == nil {
+			err = errors.Join(f.Truncate(slotSize*mib), f.Close())
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err := os.MkdirAll(d.path("empty"), 0o755); err != nil {
-		return nil, err
+	_, err = run(dir, agent, append(args, d.path(r.name+".mender"))...)
+	return err
+}
+
+// fill copies what the factory made into the partitions.
+func (d *desk) fill(disk *disk, dir string) error {
+	for name, part := range disk.parts {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if int64(len(text)) > part.Size {
+			return fmt.Errorf("fill partition %s: %d bytes are too many", name, len(text))
+		}
+		if err := disk.fill(name, text); err != nil {
+			return err
+		}
 	}
-	if err := ext4(d.path("data.ext4"), dataSize, d.path("empty")); err != nil {
-		return nil, err
-	}
-	disk, err := sbltest.Make(d.path("disk"), slotSize*mib, dataSize*mib)
-	if err != nil {
-		return nil, err
-	}
-	data, err := os.ReadFile(d.path("data.ext4"))
-	if err != nil {
-		return nil, err
-	}
-	if err := disk.Fill("data", data); err != nil {
-		return nil, err
-	}
-	image, err := os.ReadFile(d.path(r.name + ".ext4"))
-	if err != nil {
-		return nil, err
-	}
-	im, err := disk.Install("a", image, slot.Descriptor{Artifact: r.name, DeviceType: "vm", Excerpt: signed.Signed()})
-	if err != nil {
-		return nil, err
-	}
-	return disk, disk.Register(boot.First(slot.A, im, 0))
+	return nil
 }

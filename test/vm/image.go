@@ -8,12 +8,12 @@ import (
 
 // A release is what differs between the images of a story.
 type release struct {
-	name    string
-	health  string // script of the self-test; empty: none
-	init    string // the slot's /sbin/init; empty: the one that runs the agent
-	initrd  string // /init of the slot's initrd; empty: the one that mounts the slot
-	kernel  string // file; empty: Debian's
-	servers string // for the agent
+	name   string
+	health string // script of the self-test; empty: none
+	init   string // the slot's /sbin/init; empty: the one that runs the agent
+	initrd string // /init of the slot's initrd; empty: the one that mounts the slot
+	kernel string // file; empty: Debian's
+	unread string // file that is in the image for nobody; empty: none
 }
 
 // imageSize is the size of a slot's file system, slotSize that of the slot;
@@ -24,30 +24,9 @@ const (
 	dataSize  = 16
 )
 
-// bootInitrd makes the initrd of the boot kernel: moult-sbl and what it needs
-// to see the disk.
-func (p parts) bootInitrd(key, path string) error {
-	dir, err := os.MkdirTemp("", "vm")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	t := tree{dir: dir}
-	t.copy("init", p.bin+"/moult-sbl")
-	t.copy("bin/sh", p.busybox)
-	t.text("etc/moult/sbl.conf", sblConf)
-	t.copy("etc/moult/release.pub", key)
-	for i, m := range p.modules[:len(disks)] {
-		t.copy(fmt.Sprintf("lib/modules/%02d.ko", i), m)
-	}
-	if t.err != nil {
-		return t.err
-	}
-	return initrd(dir, path)
-}
-
 // image makes the file system of a release, with kernel and initrd inside.
-func (p parts) image(r release, key, path string) error {
+func (d *desk) image(r release, path string) error {
+	p := d.parts
 	dir, err := os.MkdirTemp("", "vm")
 	if err != nil {
 		return err
@@ -57,38 +36,43 @@ func (p parts) image(r release, key, path string) error {
 		return err
 	}
 	t := tree{dir: dir + "/root"}
-	p.system(&t, r, key)
+	d.system(&t, r)
 	t.copy("boot/vmlinuz", or(r.kernel, p.kernel))
 	if t.err != nil {
 		return t.err
 	}
-	if err := p.slotInitrd(r, dir+"/initrd", dir+"/root/boot/initrd.img"); err != nil {
+	if err := d.slotInitrd(r, dir+"/initrd", dir+"/root/boot/initrd.img"); err != nil {
 		return err
 	}
 	return ext4(path, imageSize, dir+"/root")
 }
 
-func (p parts) system(t *tree, r release, key string) {
+func (d *desk) system(t *tree, r release) {
+	p := d.parts
 	t.copy("bin/busybox", p.busybox)
 	t.copy("bin/sh", p.busybox)
 	t.copy("bin/moult-agent", p.bin+"/moult-agent")
-	t.copy("etc/moult/release.pub", key)
+	t.copy("etc/moult/release.pub", d.path("release.pub"))
 	t.text("etc/moult/artifact_info", "artifact_name="+r.name+"\n")
-	t.text("etc/moult/agent.json", fmt.Sprintf(agentConf, r.servers))
-	t.text("sbin/init", or(r.init, slotInit))
+	t.text("etc/moult/agent.json", agentConf(d.board, d.seen()))
+	t.text("sbin/init", or(r.init, fmt.Sprintf(slotInit, device(d.board, "moult-data"), d.board.setup())))
 	if r.health != "" {
 		t.text("etc/moult/health.d/test", r.health)
 	}
-	for _, dir := range []string{"dev", "proc", "sys", "tmp", "data"} {
+	if r.unread != "" {
+		t.copy("usr/share/unread", r.unread)
+	}
+	for _, dir := range []string{"dev", "proc", "sys", "tmp", "data", "boot/loader"} {
 		t.mkdir(dir)
 	}
 }
 
-func (p parts) slotInitrd(r release, dir, path string) error {
+func (d *desk) slotInitrd(r release, dir, path string) error {
+	p := d.parts
 	t := tree{dir: dir}
 	t.copy("bin/busybox", p.busybox)
 	t.copy("bin/sh", p.busybox)
-	t.text("init", or(r.initrd, slotInitrd))
+	t.text("init", or(r.initrd, fmt.Sprintf(slotInitrd, device(d.board, "moult-a"), device(d.board, "moult-b"))))
 	for i, m := range p.modules {
 		t.copy(fmt.Sprintf("lib/modules/%02d.ko", i), m)
 	}
@@ -102,7 +86,7 @@ func (p parts) slotInitrd(r release, dir, path string) error {
 }
 
 // ext4 makes a file system of size MiB with the files of dir.
-func ext4(path string, size int, dir string) error {
+func ext4(path string, size int64, dir string) error {
 	_ = os.Remove(path)
 	_, err := run(".", "mke2fs", "-q", "-t", "ext4", "-d", dir, "-E", "root_owner=0:0", path, fmt.Sprintf("%dM", size))
 	return err

@@ -10,11 +10,12 @@ import (
 // A machine is a PC under QEMU, without hardware acceleration.
 type machine struct{ c *exec.Cmd }
 
-// power starts a machine with a disk. What its console says goes to out.
-func (p parts) power(disk, initrd string, out io.Writer) (*machine, error) {
-	c := exec.Command("qemu-system-x86_64", "-M", "pc", "-accel", "tcg", "-cpu", "max", "-m", "512", "-nographic", "-nodefaults",
-		"-serial", "stdio", "-kernel", p.kernel, "-initrd", initrd, "-append", "console=ttyS0 quiet panic=1",
-		"-drive", "if=virtio,format=raw,file="+disk, "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=")
+// power starts a machine with the disk that is plugged in at a socket. What
+// its console says goes to out.
+func (d *desk) power(socket string, out io.Writer) (*machine, error) {
+	args := []string{"-M", "pc", "-accel", "tcg", "-cpu", "max", "-m", "512", "-nographic", "-nodefaults", "-serial", "stdio",
+		"-drive", "if=virtio,format=raw,file=nbd:unix:" + socket, "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="}
+	c := exec.Command("qemu-system-x86_64", append(args, d.board.firmware(d)...)...)
 	c.Stdout, c.Stderr = out, os.Stderr
 	if err := c.Start(); err != nil {
 		return nil, fmt.Errorf("start machine: %w", err)

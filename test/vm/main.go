@@ -1,5 +1,6 @@
-// Vm runs one virtual machine that moult-sbl starts and moult-agent updates,
-// with its console on the terminal. The server is a real one, on this machine.
+// Vm runs one virtual machine that a boot loader starts and moult-agent
+// updates, with its console on the terminal. The server is a real one, on this
+// machine.
 package main
 
 import (
@@ -9,7 +10,11 @@ import (
 )
 
 func main() {
-	if err := show(); err != nil {
+	name := "sbl"
+	if len(os.Args) > 1 {
+		name = os.Args[1]
+	}
+	if err := show(name); err != nil {
 		fmt.Fprintln(os.Stderr, "vm:", err)
 		os.Exit(1)
 	}
@@ -17,7 +22,11 @@ func main() {
 
 // show makes a machine with release v1, publishes v2, and lets whoever watches
 // deploy it.
-func show() error {
+func show(name string) error {
+	b, ok := boards[name]
+	if !ok {
+		return fmt.Errorf("no machine %q; there are sbl, uboot and grub", name)
+	}
 	p, err := gather()
 	if err != nil {
 		return err
@@ -27,24 +36,26 @@ func show() error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	d, err := p.open(dir)
+	d, err := p.open(b, dir)
 	if err != nil {
 		return err
 	}
 	defer d.close()
-	disk, err := d.factory(p, release{name: "v1"})
+	disk, err := d.factory(release{name: "v1"})
 	if err == nil {
-		err = d.publish(p, release{name: "v2"})
-	}
-	if err == nil {
-		err = p.bootInitrd(d.path("release.pub"), dir+"/boot.img")
+		err = d.publish(release{name: "v2"})
 	}
 	if err != nil {
 		return err
 	}
+	plug, err := newPlug(disk, d.path("socket"))
+	if err != nil {
+		return err
+	}
+	defer plug.close()
 	fmt.Printf("In another terminal:\n  export MOULT_SERVER=%s MOULT_TOKEN=%s\n", d.url, d.token)
 	fmt.Printf("  %[1]s device accept $(%[1]s device list -o name); %[1]s deploy create v2 --all --wait\nCtrl-C ends it.\n\n", d.moult)
-	m, err := p.power(disk.Path, dir+"/boot.img", os.Stdout)
+	m, err := d.power(d.path("socket"), os.Stdout)
 	if err != nil {
 		return err
 	}

@@ -4,56 +4,54 @@ package main
 
 import (
 	"bytes"
-	"flag"
-	"io"
 	"os"
-	"strings"
 	"testing"
 	"time"
-
-	"github.com/moult-ota/moult/internal/sbl"
-	"github.com/moult-ota/moult/internal/sbl/sbltest"
 )
 
-var loud = flag.Bool("console", false, "show the machine's console")
-
-// most is how long anything may take on a slow computer: an update with two
-// starts that fail is five starts of two kernels.
-const most = 4 * time.Minute
-
-// A world is a server and one machine that was made with release v1.
-type world struct {
-	*testing.T
-	p    parts
-	desk *desk
-	disk *sbltest.Disk
-	m    *machine
-	con  *console
-	id   string // of the device
+// A chapter is a part of a story.
+type chapter struct {
+	name string
+	tell func(*world)
+	long bool // not with -short
 }
 
-// TestStory tells what can happen to one machine. Each part begins where the
-// one before it ended.
+// everyones begin the story of each machine. Each begins where the one before
+// it ended.
+var everyones = []chapter{
+	{"update", update, false}, {"init crashes", crash, true}, {"self-test fails", selfTest, true}, {"kernel panics", kernelPanics, true},
+}
+
+// stories go on so.
+var stories = map[string][]chapter{
+	"sbl":   {{"kernel is none", sblNoKernel, true}, {"a bit flips", sblFlip, true}, {"after all that", again, true}, {"nothing to start", sblNothing, true}},
+	"uboot": {{"kernel is none", noKernel, true}, {"a bit flips in the kernel", flipKernel, true}, {"a bit flips in a file", flipFile, true}, {"after all that", again, true}},
+	"grub":  {{"kernel is none", noKernel, true}, {"a bit flips in the kernel", flipKernel, true}, {"a bit flips in a file", flipFile, true}, {"after all that", again, true}},
+}
+
+// gaveUp is what a loader says when a trial has no tries left.
+var gaveUp = map[string]string{"sbl": "used up its tries", "uboot": "not confirmed, going back", "grub": "used up its tries"}
+
+// TestStory tells what can happen to one machine.
 func TestStory(t *testing.T) {
-	if err := os.Chdir("../.."); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"sbl", "uboot", "grub"} {
+		t.Run(name, func(t *testing.T) { story(t, name) })
 	}
-	w := newWorld(t)
+}
+
+func story(t *testing.T, name string) {
+	w := newWorld(t, name, 1)
 	w.power()
 	w.join()
-	tests := []struct {
-		name string
-		part func(*world)
-	}{
-		{"update", update}, {"init crashes", crash}, {"self-test fails", selfTest}, {"kernel panics", kernelPanics}, {"kernel is none", noKernel},
-		{"a bit flips", flip}, {"after all that", again}, {"nothing to start", nothing},
-	}
-	for _, tt := range tests {
+	for _, c := range append(everyones[:len(everyones):len(everyones)], stories[name]...) {
+		if c.long && testing.Short() {
+			continue
+		}
 		began := time.Now()
-		if !t.Run(tt.name, func(t *testing.T) { w.T = t; tt.part(w) }) {
+		if !t.Run(c.name, func(t *testing.T) { w.T = t; c.tell(w) }) {
 			t.Fatalf("the console said\n%s", w.con.tail())
 		}
-		t.Logf("%s: %v", tt.name, time.Since(began).Round(time.Second))
+		t.Logf("%s: %v", c.name, time.Since(began).Round(time.Second))
 	}
 }
 
@@ -71,7 +69,7 @@ func crash(w *world) {
 	if n := w.con.count("init crashes") - before; n != 2 {
 		w.Errorf("it started %d times, want 2", n)
 	}
-	w.says("used up its tries")
+	w.says(gaveUp[w.name])
 	w.logged(log, "slot")
 	w.runs("v2")
 }
@@ -91,27 +89,36 @@ func kernelPanics(w *world) {
 	w.runs("v2")
 }
 
-// noKernel cannot be jumped to: the loader starts the machine anew until the
-// tries are used up.
+// noKernel cannot be jumped to.
 func noKernel(w *world) {
-	before := w.con.count("start slot A: load kernel")
 	w.deploy(release{name: "v8", kernel: w.p.busybox}, "rolled-back")
-	if n := w.con.count("start slot A: load kernel") - before; n != 2 {
-		w.Errorf("the loader tried it %d times, want 2", n)
-	}
 	w.runs("v2")
 }
 
-// flip pulls the plug after v6 was installed and flagged, and changes one bit
-// of it.
-func flip(w *world) {
+// sblNoKernel: the loader starts the machine anew until the tries are used up.
+func sblNoKernel(w *world) {
+	before := w.con.count("start slot A: load kernel")
+	noKernel(w)
+	if n := w.con.count("start slot A: load kernel") - before; n != 2 {
+		w.Errorf("the loader tried it %d times, want 2", n)
+	}
+}
+
+// installed deploys v6 into slot A and pulls the plug when it is flagged.
+func installed(w *world, r release) (id string) {
 	w.con.skip()
-	id := w.create(release{name: "v6"})
+	id = w.create(r)
 	w.waits("msg=rebooting")
-	w.m.off()
-	w.decides("run slot A: A is on trial, 1 tries left")
-	w.ok(w.disk.Flip("a", 20*mib))
-	w.decides("run slot B: A is unfit: verify image of 41943040 bytes: image digest does not match; B is current")
+	w.off()
+	return id
+}
+
+// sblFlip: the loader does not start an image of which one bit has changed.
+func sblFlip(w *world) {
+	id := installed(w, release{name: "v6"})
+	w.has("run slot A: A is on trial, 1 tries left")
+	w.ok(w.disk.flip("moult-a", 20*mib))
+	w.has("run slot B: A is unfit: verify image of 41943040 bytes: image digest does not match; B is current")
 	w.power()
 	w.ended(id, "rolled-back")
 	if n := w.con.count("artifact_name=v6"); n != 0 {
@@ -120,140 +127,70 @@ func flip(w *world) {
 	w.runs("v2")
 }
 
+// flipKernel: these loaders do not look at the image. A kernel that does not
+// unpack stands still; somebody, or a watchdog, has to start the machine anew,
+// and then the tries are used up.
+func flipKernel(w *world) {
+	id := installed(w, release{name: "v6"})
+	w.has("upgrade_available=1")
+	w.ok(w.disk.flip("moult-a", w.find("v6", w.p.kernel)+8*mib))
+	for range 2 {
+		w.power()
+		w.waits("System halted")
+		w.off()
+	}
+	w.power()
+	w.ended(id, "rolled-back")
+	w.says(gaveUp[w.name])
+	w.runs("v2")
+}
+
+// flipFile: a bit that changes after the agent has read the image back, in a
+// file that nobody reads, is not noticed: the changed image is confirmed. Only
+// a loader that verifies, or a kernel with dm-verity, would see it.
+func flipFile(w *world) {
+	path := w.desk.path("unread")
+	w.ok(os.WriteFile(path, bytes.Repeat([]byte("nobody reads this\n"), 5000), 0o644))
+	id := installed(w, release{name: "v9", unread: path})
+	at := w.find("v9", path)
+	w.ok(w.disk.flip("moult-a", at))
+	w.ok(flipAt(w.desk.path("v9.ext4"), at)) // the disk holds just this
+	w.power()
+	w.ended(id, "done")
+	w.runs("v9")
+}
+
 func again(w *world) {
 	w.deploy(release{name: "v7"}, "done")
 	w.runs("v7")
 }
 
-// nothing spoils both slots: the loader starts neither, and says so. With its
+// sblNothing spoils both slots: the loader starts neither, and says so. With its
 // image back the board starts without being told.
-func nothing(w *world) {
-	w.m.off()
+func sblNothing(w *world) {
+	w.off()
 	w.con.skip()
-	w.ok(w.disk.Flip("a", mib))
-	w.ok(w.disk.Flip("b", mib))
+	w.ok(w.disk.flip("moult-a", mib))
+	w.ok(w.disk.flip("moult-b", mib))
 	w.power()
 	w.waits("decision     recover")
 	w.waits("nothing to start; another look in 3s")
-	w.ok(w.disk.Flip("a", mib))
-	w.m.off()
+	w.off()
+	w.ok(w.disk.flip("moult-a", mib))
 	w.power()
 	w.waits("artifact_name=v7")
 }
 
-func newWorld(t *testing.T) *world {
-	w := &world{T: t}
-	var err error
-	w.p, err = gather()
+// find returns where a file begins in the image of a release.
+func (w *world) find(name, file string) int64 {
+	w.Helper()
+	image, err := os.ReadFile(w.desk.path(name + ".ext4"))
 	w.ok(err)
-	w.desk, err = w.p.open(t.TempDir())
+	text, err := os.ReadFile(file)
 	w.ok(err)
-	t.Cleanup(w.desk.close)
-	w.disk, err = w.desk.factory(w.p, release{name: "v1"})
-	w.ok(err)
-	w.ok(w.p.bootInitrd(w.desk.path("release.pub"), w.desk.path("boot.img")))
-	w.con = &console{also: io.Discard}
-	if *loud {
-		w.con.also = os.Stdout
+	at := bytes.Index(image, text[:4096])
+	if at < 0 || !bytes.HasPrefix(image[at:], text) {
+		w.Fatalf("%s does not stand in one piece in the image of %s", file, name)
 	}
-	t.Cleanup(func() {
-		if w.m != nil {
-			w.m.off()
-		}
-	})
-	return w
-}
-
-func (w *world) ok(err error) {
-	w.Helper()
-	if err != nil {
-		w.Fatal(err)
-	}
-}
-
-// power starts the machine.
-func (w *world) power() {
-	m, err := w.p.power(w.disk.Path, w.desk.path("boot.img"), w.con)
-	w.ok(err)
-	w.m = m
-}
-
-func (w *world) waits(text string) {
-	w.Helper()
-	w.ok(w.con.wait(text, most))
-}
-
-func (w *world) says(text string) {
-	w.Helper()
-	if w.con.count(text) == 0 {
-		w.Errorf("the console never said %q", text)
-	}
-}
-
-// join accepts the device, whose request is the only one.
-func (w *world) join() {
-	w.waits("waits for acceptance")
-	w.id = strings.TrimSpace(w.moult("device", "list", "-o", "name"))
-	w.moult("device", "accept", w.id)
-}
-
-func (w *world) moult(args ...string) string {
-	w.Helper()
-	out, err := w.desk.run(args...)
-	w.ok(err)
-	return out
-}
-
-// create publishes a release and deploys it.
-func (w *world) create(r release) string {
-	w.Helper()
-	w.ok(w.desk.publish(w.p, r))
-	return strings.TrimSpace(w.moult("deploy", "create", r.name, "--all", "-q", "-o", "name"))
-}
-
-// deploy sees a deployment of r through to its end, and returns the device's
-// log of it.
-func (w *world) deploy(r release, want string) string {
-	w.Helper()
-	id := w.create(r)
-	w.ended(id, want)
-	out, _ := w.desk.run("deploy", "log", id, w.id) // there is none of what went well
-	return out
-}
-
-func (w *world) ended(id, want string) {
-	w.Helper()
-	out, _ := w.desk.run("deploy", "watch", id, "--timeout", most.String())
-	if !strings.Contains(out, "1 of 1 ended: "+want+" 1") {
-		w.Fatalf("deploy watch said\n%swant %s", out, want)
-	}
-}
-
-// runs asks the server what is installed.
-func (w *world) runs(name string) {
-	w.Helper()
-	end := time.Now().Add(30 * time.Second) // the inventory comes after the report
-	out := ""
-	for ; time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
-		if out = w.moult("device", "show", w.id, "-o", "json"); strings.Contains(out, `"artifact_name": "`+name+`"`) {
-			return
-		}
-	}
-	w.Errorf("device show said\n%swant artifact_name %s", out, name)
-}
-
-func (w *world) logged(log, text string) {
-	w.Helper()
-	if !strings.Contains(log, text) {
-		w.Errorf("the device's log is\n%swant %q in it", log, text)
-	}
-}
-
-// decides asks moult-sbl --dry-run about the disk of a machine that is off.
-func (w *world) decides(want string) {
-	w.Helper()
-	var out bytes.Buffer
-	if code := sbl.Main([]string{"--dry-run", w.disk.Path}, &out, &out); code != 0 || !strings.Contains(out.String(), want) {
-		w.Errorf("--dry-run = %d:\n%swant %s", code, &out, want)
-	}
+	return int64(at)
 }
