@@ -12,7 +12,7 @@ import (
 
 var (
 	seed = flag.Uint64("seed", 1, "first seed of the power-cut suite")
-	cuts = flag.Int("cuts", 40_000/slower, "power cuts to make")
+	cuts = flag.Int("cuts", 20_000/slower, "power cuts to make")
 )
 
 func blank() *boottest.Folder {
