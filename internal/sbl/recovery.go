@@ -72,15 +72,11 @@ func targets(v boot.Vars) []slot.Slot {
 
 // fill fetches the artifact, and makes its image in s the current one.
 func (r recovery) fill(v boot.Vars, s slot.Slot) error {
-	f, err := r.open(s)
+	f, room, err := r.slot(s)
 	if err != nil {
 		return fmt.Errorf("recover slot %v: %w: %w", s, rootfs.ErrSlot, err)
 	}
 	defer f.Close()
-	room, err := slot.Capacity(f)
-	if err != nil {
-		return fmt.Errorf("recover slot %v: %w: %w", s, rootfs.ErrSlot, err)
-	}
 	in, err := r.fetch(room + room/64 + maxWrap)
 	if err != nil {
 		return fmt.Errorf("recover slot %v: %w", s, err)
@@ -92,14 +88,36 @@ func (r recovery) fill(v boot.Vars, s slot.Slot) error {
 		return fmt.Errorf("recover slot %v: %w", s, err)
 	}
 	defer a.Close()
+	if err := r.place(v, s, f, a); err != nil {
+		return fmt.Errorf("recover slot %v: %w", s, err)
+	}
+	return nil
+}
+
+// slot opens a slot to write, and says how long an image it takes.
+func (r recovery) slot(s slot.Slot) (slot.File, int64, error) {
+	f, err := r.open(s)
+	if err != nil {
+		return nil, 0, err
+	}
+	room, err := slot.Capacity(f)
+	if err != nil {
+		f.Close()
+	}
+	return f, room, err
+}
+
+// place brings the image of an artifact, whose signature was checked, into f,
+// and into the register.
+func (r recovery) place(v boot.Vars, s slot.Slot, f slot.File, a *artifact.Reader) error {
 	p, err := r.admit(v, a)
 	if err != nil {
-		return fmt.Errorf("recover slot %v: refuse %s: %w", s, p.Header.Name, err)
+		return fmt.Errorf("refuse %s: %w", p.Header.Name, err)
 	}
 	r.say("%s, security version %d, is signed; writing it into slot %v", p.Header.Name, p.Security, s)
 	d, err := rootfs.Place(f, p, r.deviceType, func() error { v, err = r.release(v, s); return err })
 	if err != nil {
-		return fmt.Errorf("recover slot %v: %w", s, err)
+		return err
 	}
 	return r.current(v, s, d)
 }
