@@ -57,6 +57,7 @@ type program struct {
 	stdout, stderr io.Writer
 	config         *Config
 	args           []string // after flags
+	root           string   // where setup looks around; empty: at /
 
 	json       bool
 	rebootCode bool

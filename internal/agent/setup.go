@@ -1,22 +1,21 @@
 package agent
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/moult-ota/moult/internal/atomicfile"
 	"github.com/moult-ota/moult/internal/boot"
 	"github.com/moult-ota/moult/internal/slot"
 )
 
-// setup writes the configuration from flags, and from answers on a terminal;
-// then it prepares what the device needs, and says what is missing.
+// setup writes the configuration from flags, from what it finds on the device,
+// and from answers on a terminal; then it prepares what the device needs, and
+// says what is missing.
 func (p *program) setup(ctx context.Context) (int, error) {
 	if err := p.none(); err != nil {
 		return 0, err
@@ -36,38 +35,26 @@ func (p *program) setup(ctx context.Context) (int, error) {
 		return 0, err
 	}
 	pic := p.look(ctx)
+	pic.Warnings = append(pic.Warnings, p.missing()...)
 	pic.print(p.stdout)
 	if len(pic.Problems) > 0 {
 		return exitError, nil
 	}
+	if there("/run/systemd/system") {
+		fmt.Fprintln(p.stdout, "next         systemctl restart moult-agent")
+	}
 	return exitOK, nil
 }
 
-// ask asks for what flags and file did not say, when somebody is there.
-func (p *program) ask() {
-	f, ok := p.stdin.(*os.File)
-	if !ok {
-		return
+// missing is what the device can do without, and how to add it.
+func (p *program) missing() (all []string) {
+	if len(p.config.Servers) == 0 {
+		all = append(all, "no server: updates are installed by hand only; set servers")
 	}
-	if fi, err := f.Stat(); err != nil || fi.Mode()&os.ModeCharDevice == 0 {
-		return
+	if p.config.SlotA == "" {
+		all = append(all, "no slots: only update modules install anything; label two partitions moult-a and moult-b, or set slot_a and slot_b")
 	}
-	in := bufio.NewScanner(f)
-	for _, name := range []string{"device-type", "servers", "verify-keys", "slot-a", "slot-b", "register"} {
-		if name == "register" && p.config.Boot != "register" {
-			continue // that loader has variables of its own
-		}
-		s := p.config.settings.Lookup(name)
-		for s.Value.String() == "" {
-			fmt.Fprintf(p.stdout, "%s (%s): ", name, strings.ReplaceAll(s.Usage, "`", ""))
-			if !in.Scan() || strings.TrimSpace(in.Text()) == "" {
-				break // left out; look says what that means
-			}
-			if err := s.Value.Set(strings.TrimSpace(in.Text())); err != nil {
-				fmt.Fprintln(p.stdout, err)
-			}
-		}
-	}
+	return all
 }
 
 // prepare makes the device's key and a blank register's first entry.
