@@ -35,14 +35,16 @@ test: need lint ## everything that must hold; installs what it needs
 	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
 
-vmtest: ## update a virtual machine that moult-sbl starts, well and badly; about 7 minutes
-	@test/need.sh qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs
-	$(GO) test -tags vm -count=1 -timeout 15m -v ./test/vm
+VM_NEEDS = qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs mkimage:u-boot-tools grub-mkimage:grub-common
+
+vmtest: ## update virtual machines with each boot loader, well and badly, and cut their power 102 times; over an hour (VM_SEED=n)
+	@test/need.sh $(VM_NEEDS)
+	$(GO) test -tags vm -count=1 -timeout 3h -v ./test/vm
 	$(GO) test -tags vm -count=1 -timeout 15m -v ./test/sblvm
 
-vm: ## one virtual machine, with its console on the terminal
-	@test/need.sh qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs
-	@$(GO) run ./test/vm
+vm: ## one virtual machine, with its console on the terminal (MACHINE=sbl, uboot or grub)
+	@test/need.sh $(VM_NEEDS)
+	@$(GO) run ./test/vm $(MACHINE)
 
 race: need ## the tests under the race detector
 	$(GO) test -race -timeout 30m ./...

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -47,33 +48,49 @@ func gather() (parts, error) {
 }
 
 // fetch unpacks the cloud kernel, busybox and the boot loaders; nothing is
-// installed.
+// installed. Where apt does not know them, or no longer as they are, it looks
+// for them once.
 func fetch() error {
-	out, err := run(".", "apt-cache", "depends", "linux-image-cloud-amd64")
+	err := download()
+	if err != nil {
+		if _, update := run(".", "sh", "-c", "[ $(id -u) -eq 0 ] || s='sudo -n'; $s apt-get update -qq"); update != nil {
+			return errors.Join(err, update)
+		}
+		err = download()
+	}
 	if err != nil {
 		return err
 	}
-	_, name, ok := strings.Cut(out, "Depends: ")
-	if !ok {
-		return fmt.Errorf("look for the kernel's package: apt-cache said %q; try apt-get update", out)
-	}
-	name, _, _ = strings.Cut(name, "\n")
-	if _, err := run(cache, "apt-get", "download", name, "busybox-static", "u-boot-qemu", "grub-pc-bin"); err != nil {
-		return err
-	}
-	debs, err := filepath.Glob(cache + "/*.deb")
+	debs, err := filepath.Glob(cache + "/debs/*.deb")
 	for _, deb := range debs {
 		if err == nil {
 			_, err = run(".", "dpkg-deb", "-x", deb, cache+"/unpacked")
 		}
 	}
+	if err == nil {
+		err = os.RemoveAll(cache + "/root")
+	}
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(cache + "/root"); err != nil {
+	return os.Rename(cache+"/unpacked", cache+"/root")
+}
+
+func download() error {
+	if err := errors.Join(os.RemoveAll(cache+"/debs"), os.RemoveAll(cache+"/unpacked"), os.MkdirAll(cache+"/debs", 0o755)); err != nil {
 		return err
 	}
-	return os.Rename(cache+"/unpacked", cache+"/root")
+	out, err := run(".", "apt-cache", "depends", "linux-image-cloud-amd64")
+	if err != nil {
+		return err
+	}
+	_, kernel, ok := strings.Cut(out, "Depends: ")
+	if !ok {
+		return fmt.Errorf("look for the kernel's package: apt-cache said %q", out)
+	}
+	kernel, _, _ = strings.Cut(kernel, "\n")
+	_, err = run(cache+"/debs", "apt-get", "download", kernel, "busybox-static", "u-boot-qemu", "grub-pc-bin")
+	return err
 }
 
 func find() (parts, error) {

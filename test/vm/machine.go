@@ -13,7 +13,7 @@ type machine struct{ c *exec.Cmd }
 // power starts a machine with the disk that is plugged in at a socket. What
 // its console says goes to out.
 func (d *desk) power(socket string, out io.Writer) (*machine, error) {
-	args := []string{"-M", "pc", "-accel", "tcg", "-cpu", "max", "-m", "512", "-nographic", "-nodefaults", "-serial", "stdio",
+	args := []string{"-M", "pc", "-accel", "tcg,tb-size=256", "-cpu", "max", "-m", "512", "-nographic", "-nodefaults", "-serial", "stdio",
 		"-drive", "if=virtio,format=raw,file=nbd:unix:" + socket, "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="}
 	c := exec.Command("qemu-system-x86_64", append(args, d.board.firmware(d)...)...)
 	c.Stdout, c.Stderr = out, os.Stderr
