@@ -38,7 +38,11 @@ func (p *program) terminal() *bufio.Scanner {
 	if !ok {
 		return nil
 	}
-	if fi, err := f.Stat(); err != nil || fi.Mode()&os.ModeCharDevice == 0 {
+	fi, err := f.Stat()
+	if err != nil || fi.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	if null, err := os.Stat(os.DevNull); err == nil && os.SameFile(fi, null) {
 		return nil
 	}
 	return bufio.NewScanner(f)

@@ -130,7 +130,7 @@ func found() map[string]any {
 func (b *box) setUp(stdin *os.File, flags ...string) (string, int) {
 	var out strings.Builder
 	p := &program{stdin: stdin, stdout: &out, stderr: &out, root: b.dir}
-	if stdin != nil {
+	if stdin.Name() != os.DevNull {
 		p.stdout, p.stderr = stdin, stdin
 	}
 	args := append([]string{"setup", "--config", b.path("agent.json"), "--state-dir", b.path("state"), "--running", "A"}, flags...)
@@ -144,7 +144,10 @@ func (b *box) setUp(stdin *os.File, flags ...string) (string, int) {
 // TestSetupByFlags: nobody answers; what is found holds, and is said.
 func TestSetupByFlags(t *testing.T) {
 	b := board(t)
-	out, code := b.setUp(nil, "--device-type", "bench")
+	null, err := os.Open(os.DevNull) // as systemd and cron have it: a device, but no terminal
+	b.ok(err)
+	defer null.Close()
+	out, code := b.setUp(null, "--device-type", "bench")
 	if code != exitOK {
 		t.Fatalf("setup: exit %d\n%s", code, out)
 	}
