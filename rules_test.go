@@ -31,6 +31,7 @@ type place struct {
 // The longest listed prefix wins. ARCHITECTURE.md draws it.
 var places = map[string]place{
 	"artifact": {0, "", true},
+	"mcuboot":  {0, "", true},
 
 	"internal/device":         {1, "", true},
 	"internal/inventory":      {1, "", true},
