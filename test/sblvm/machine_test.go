@@ -21,7 +21,7 @@ const (
 )
 
 // most is how long anything may take on a slow computer.
-const most = 3 * time.Minute
+const most = 5 * time.Minute
 
 var loud = flag.Bool("console", false, "show the machine's console")
 
