@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/moult-ota/moult/artifact"
 	"github.com/moult-ota/moult/internal/boot"
@@ -54,8 +55,10 @@ func (p *program) provision(context.Context) (int, error) {
 	return exitOK, nil
 }
 
+// openOrCreate makes a file when there is none; a partition it does not make,
+// since a file in /dev is gone after the next boot.
 func openOrCreate(path string) (*register.Disk, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(path, "/dev/") {
 		return register.Create(path)
 	}
 	return register.File(path)

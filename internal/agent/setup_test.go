@@ -278,3 +278,16 @@ func TestSetupLeavesOut(t *testing.T) {
 	delete(want, "register")
 	b.wrote(want)
 }
+
+// TestRegisterIsNotMadeInDev: a file there would be memory, and gone after the
+// next boot.
+func TestRegisterIsNotMadeInDev(t *testing.T) {
+	b := newBox(t)
+	path := fmt.Sprintf("/dev/moult-register-%d", os.Getpid())
+	out := b.run(exitError, "setup", "--device-type", "bench", "--state-dir", b.path("state"), "--identity", "a=1",
+		"--slot-a", b.path("a"), "--slot-b", b.path("b"), "--register", path, "--running", "A", "--verify-keys", b.path("key.pem"))
+	if there(path) {
+		os.Remove(path)
+		t.Errorf("setup made a register of memory, and said:\n%s", out)
+	}
+}
