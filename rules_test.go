@@ -47,6 +47,7 @@ var places = map[string]place{
 	"internal/blob":       {2, "server", false},
 	"internal/broker":     {2, "server", false},
 	"internal/api/client": {2, "server", false},
+	"internal/session":    {2, "", true},
 	"internal/boot":       {2, "device", true},
 	"internal/update":     {2, "device", true},
 	"internal/install":    {2, "device", false},
@@ -102,6 +103,7 @@ var codecs = map[string][]string{
 	},
 	"internal/store":          {"github.com/google/uuid"},
 	"internal/wire/securemsg": {"github.com/fxamacker/cbor/v2"},
+	"internal/session":        {"github.com/flynn/noise"},
 }
 
 // impure lists the packages that a pure package does not import.
