@@ -9,8 +9,6 @@ NFPM       = $(GO) run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 DEVICES   ?= 30
 SEED      ?= 1
 FUZZTIME  ?= 60s
-# The agent makes a few small requests; HTTP/2 would cost 0.4 MB of its size.
-AGENT_TAGS = nethttpomithttp2
 ARCHES     = amd64 arm64 arm mipsle riscv64
 DEB_ARCHES ?= amd64 arm64 armhf
 
@@ -23,7 +21,7 @@ help: ## list the targets
 
 build: ## build the programs into bin/
 	$(BUILD) -o bin/ ./cmd/moult
-	$(BUILD) -tags $(AGENT_TAGS) -o bin/ ./cmd/moult-agent
+	cmd/moult-agent/build.sh "$(GO)" '$(LDFLAGS)' bin/
 	cmd/moult-sbl/build.sh "$(GO)" '$(LDFLAGS)' bin/
 
 demo: ## update a fleet of virtual devices, visibly (DEVICES=30 SEED=1)
@@ -65,13 +63,14 @@ golden: ## rewrite golden files and the committed API description
 	$(GO) test ./artifact ./internal/api ./cmd/moult-agent -run 'Golden|OpenAPI|Generated' -args -update
 
 size: ## build the devices' programs for every architecture and check the budgets
-	@test/size.sh "$(GO)" '$(LDFLAGS)' $(AGENT_TAGS) $(ARCHES)
+	@test/size.sh "$(GO)" '$(LDFLAGS)' $(ARCHES)
 
 release: ## static programs for every architecture, with checksums, in dist/
 	@for arch in $(ARCHES); do \
 		echo "linux/$$arch"; \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat $(GO) build -trimpath -tags $(AGENT_TAGS) -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult-agent || exit 1; \
-		GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat cmd/moult-sbl/build.sh "$(GO)" '$(LDFLAGS)' dist/linux-$$arch/ || exit 1; \
+		for program in moult-agent moult-sbl; do \
+			GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat cmd/$$program/build.sh "$(GO)" '$(LDFLAGS)' dist/linux-$$arch/ || exit 1; \
+		done; \
 	done
 	@for arch in amd64 arm64; do \
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o dist/linux-$$arch/ ./cmd/moult || exit 1; \
@@ -79,7 +78,7 @@ release: ## static programs for every architecture, with checksums, in dist/
 	@cd dist && sha256sum linux-*/* > SHA256SUMS && cat SHA256SUMS
 
 deb: ## Debian packages of agent, server and boot loader, in dist/deb
-	@packaging/deb.sh "$(GO)" '$(LDFLAGS)' "$(AGENT_TAGS)" "$(NFPM)" "$(VERSION)" $(or $(OUT),dist/deb) $(DEB_ARCHES)
+	@packaging/deb.sh "$(GO)" '$(LDFLAGS)' "$(NFPM)" "$(VERSION)" $(or $(OUT),dist/deb) $(DEB_ARCHES)
 
 need: ## install what the tests need from Debian, or name it
 	@test/need.sh mender-artifact:mender-artifact openssl:openssl initdb:postgresql mke2fs:e2fsprogs mender:mender-client unshare:util-linux systemd-analyze:systemd systemd-sysusers:systemd deb-systemd-helper:init-system-helpers fw_setenv:libubootenv-tool mkenvimage:u-boot-tools mosquitto:mosquitto qemu-io:qemu-utils grub-editenv:grub-common grub-emu:grub-emu mkfs.vfat:dosfstools mcopy:mtools

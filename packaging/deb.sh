@@ -1,11 +1,11 @@
 #!/bin/sh
-# deb.sh GO LDFLAGS TAGS NFPM VERSION OUT ARCH... builds the Debian packages
+# deb.sh GO LDFLAGS NFPM VERSION OUT ARCH... builds the Debian packages
 # for each of Debian's architectures into OUT, and prints their sizes. The same
 # source gives the same bytes: times are SOURCE_DATE_EPOCH's, by default the
 # last commit's.
 set -eu
-go=$1 ldflags=$2 tags=$3 nfpm=$4 version=$5 out=$6
-shift 6
+go=$1 ldflags=$2 nfpm=$3 version=$4 out=$5
+shift 5
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}"
 export DEB_ARCH DEB_VERSION CGO_ENABLED=0 LC_ALL=C
 export DEB_MAINTAINER="${DEB_MAINTAINER:-Moult developers <moult-ota@users.noreply.github.com>}"
@@ -26,7 +26,7 @@ ln -s "$PWD/packaging" "$work/packaging"
 # What is the same everywhere comes from programs that run here.
 mkdir "$work/here"
 $go build -trimpath -ldflags "$ldflags" -o "$work/here/" ./cmd/moult
-$go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$work/here/" ./cmd/moult-agent
+cmd/moult-agent/build.sh "$go" "$ldflags" "$work/here/"
 "$work/here/moult" completion bash >"$work/moult.bash"
 "$work/here/moult" completion zsh >"$work/moult.zsh"
 "$work/here/moult" --help | packaging/manpage.sh moult 1 'firmware updates over the air' | gzip -9n >"$work/moult.1.gz"
@@ -37,17 +37,15 @@ for package in moult moult-agent moult-sbl; do
 		$package "$DEB_VERSION" "$DEB_MAINTAINER" "$(date -uR -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$work/changelog.$package.gz"
 done
 
-# build PROGRAM TAGS
-build() {
-	GOOS=linux GOARCH=$goarch GOARM=6 $go build -trimpath -tags "$2" -ldflags "$ldflags" -o "$work/$1" "./cmd/$1"
-}
-
 for DEB_ARCH in "$@"; do
 	goarch=$DEB_ARCH
 	[ "$DEB_ARCH" != armhf ] || goarch=arm
-	build moult ''
-	build moult-agent "$tags"
-	build moult-sbl "$tags"
+	( # the programs alone are for another machine, not nfpm
+		export GOOS=linux GOARCH=$goarch GOARM=6
+		$go build -trimpath -ldflags "$ldflags" -o "$work/moult" ./cmd/moult
+		cmd/moult-agent/build.sh "$go" "$ldflags" "$work/moult-agent"
+		cmd/moult-sbl/build.sh "$go" "$ldflags" "$work/moult-sbl"
+	)
 	find "$work" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 	for package in moult moult-agent moult-sbl; do
 		file=$out/${package}_${DEB_VERSION}_$DEB_ARCH.deb

@@ -1,19 +1,16 @@
 #!/bin/sh
-# size.sh GO LDFLAGS TAGS ARCH... builds the devices' programs for each
+# size.sh GO LDFLAGS ARCH... builds the devices' programs for each
 # architecture, checks that they are static, and holds linux/arm to the budgets.
 set -eu
-go=$1 ldflags=$2 tags=$3
-shift 3
+go=$1 ldflags=$2
+shift 2
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
 # check PROGRAM BUDGET ARCH: the budget is in bytes, for linux/arm
 check() {
 	export CGO_ENABLED=0 GOOS=linux GOARCH=$3 GOARM=6 GOMIPS=softfloat
-	case $1 in
-	moult-sbl) cmd/moult-sbl/build.sh "$go" "$ldflags" "$out/program" ;;
-	*) $go build -trimpath -tags "$tags" -ldflags "$ldflags" -o "$out/program" "./cmd/$1" ;;
-	esac
+	"cmd/$1/build.sh" "$go" "$ldflags" "$out/program"
 	size=$(wc -c <"$out/program")
 	printf '%-11s linux/%-8s %9d bytes\n' "$1" "$3" "$size"
 	if ! $go version -m "$out/program" | grep -q 'CGO_ENABLED=0' || grep -q 'ld-linux\|ld-musl' "$out/program"; then

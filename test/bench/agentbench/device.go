@@ -45,14 +45,10 @@ func newBench(dir string, size int64) (*bench, error) {
 	return b, os.WriteFile(b.path("agent.json"), text, 0o600)
 }
 
-// tags leaves HTTP/2 out: the agent makes one request at a time, and a device
-// has better use for 0.3 MB.
-const tags = "nethttpomithttp2"
-
 // build builds the program as it is released.
 func build(to, arch, arm string) (int64, error) {
-	cmd := exec.Command("go", "build", "-tags", tags, "-trimpath", "-ldflags", "-s -w", "-o", to, "./cmd/moult-agent")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOMIPS=softfloat")
+	cmd := exec.Command("cmd/moult-agent/build.sh", "go", "-s -w", to)
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOMIPS=softfloat")
 	if arch != "" {
 		cmd.Env = append(cmd.Env, "GOARCH="+arch, "GOARM="+arm)
 	}
