@@ -63,6 +63,11 @@ func modifyData(t *testing.T, p *pair, device *Session) {
 				t.Errorf("DATA of %d bytes down, bit %d flipped: %q, %v", size, bit, got, err)
 			}
 		}
+		relabelled := bytes.Clone(up)
+		relabelled[2] ^= byte(securemsg.X25519 ^ securemsg.P256)
+		if got, err := p.peer.Open(relabelled, noon); !errors.Is(err, ErrSession) || got != nil {
+			t.Errorf("DATA under the other suite: %q, %v, want ErrSession", got, err)
+		}
 		if got, err := p.peer.Open(up, noon); string(got) != message || err != nil {
 			t.Errorf("the true frame after forged ones: %d bytes, %v", len(got), err)
 		}
@@ -136,6 +141,43 @@ func TestReplayedHS2(t *testing.T) {
 	copy(relabelled[4:], i.id[:])
 	if _, _, err := i.Handshake(relabelled, noon); !errors.Is(err, ErrForged) {
 		t.Errorf("Handshake on an old HS2 under the new id = %v, want ErrForged", err)
+	}
+}
+
+// TestAnswerToAnotherHello: even the server's own keys make no session when
+// the answer is not to what the device said now.
+func TestAnswerToAnotherHello(t *testing.T) {
+	p := newPair(t, securemsg.X25519, "a")
+	i := p.initiator("1")
+	f, err := securemsg.ParseFrame(i.Frame())
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid, message := f.HS1()
+	state, err := party{
+		suite: p.suite, static: seededKey(t, p.suite, "server"), ephemeral: seededKey(t, p.suite, "e"), peer: seededKey(t, p.suite, "a").PublicKey(),
+		prologue: securemsg.AppendPrologue(nil, p.suite, p.device.ID, kid, f.Session),
+	}.begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := state.ReadMessage(nil, message); err != nil {
+		t.Fatal(err)
+	}
+	welcome, err := securemsg.AppendWelcome(nil, securemsg.Welcome{Nonce: securemsg.Nonce{1}, Limits: limits})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.Body, _, _, err = state.WriteMessage(nil, welcome); err != nil {
+		t.Fatal(err)
+	}
+	f.Type = securemsg.HS2
+	hs2, err := securemsg.AppendFrame(nil, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s, _, err := i.Handshake(hs2, noon); !errors.Is(err, ErrForged) || s != nil {
+		t.Errorf("Handshake = %v, %v, want ErrForged", s, err)
 	}
 }
 
@@ -280,6 +322,9 @@ func TestDowngrade(t *testing.T) {
 	copy(kidOfOther[securemsg.HeaderSize:], kid[:])
 	if _, err := peer.Handshake(kidOfOther, noon, dry{t}); !errors.Is(err, ErrKey) {
 		t.Errorf("HS1 with a key of another suite = %v, want ErrKey", err)
+	}
+	if _, err := NewInitiator(strong.device, weak.responder.Public()[0], securemsg.Hello{}, dry{t}); !errors.Is(err, ErrSuite) {
+		t.Errorf("NewInitiator with a server key of another suite = %v, want ErrSuite", err)
 	}
 	i := strong.initiator("1")
 	hs2, err := peer.Handshake(i.Frame(), noon, seeded("2"))

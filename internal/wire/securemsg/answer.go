@@ -79,7 +79,7 @@ func (a Answer) check() error {
 		return fmt.Errorf("wait of %d s with standing %d", a.Wait, a.Standing)
 	}
 	for _, k := range a.Keys {
-		if _, err := ParsePublic(k.Suite, k.Public); err != nil {
+		if err := checkPublic(k.Suite, k.Public); err != nil {
 			return err
 		}
 	}
@@ -106,4 +106,21 @@ func ParsePublic(s Suite, public []byte) (*ecdh.PublicKey, error) {
 		return nil, fmt.Errorf("%w: session key: %w", ErrMessage, err)
 	}
 	return key, nil
+}
+
+// checkPublic refuses a key that ParsePublic refuses, and on X25519 one of low
+// order, with which every secret would be the same.
+func checkPublic(s Suite, public []byte) error {
+	key, err := ParsePublic(s, public)
+	if err != nil || s != X25519 {
+		return err
+	}
+	fixed, err := ecdh.X25519().NewPrivateKey(make([]byte, 32))
+	if err == nil {
+		_, err = fixed.ECDH(key)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: session key: %w", ErrMessage, err)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package securemsg
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 
@@ -38,6 +39,9 @@ func checkValue(v any) error {
 	case string:
 		return checkText("attribute", v, 0, inventory.MaxValue)
 	case []any:
+		if len(v) > maxArray {
+			return fmt.Errorf("list of %d elements, at most %d", len(v), maxArray)
+		}
 		for _, e := range v {
 			if s, ok := e.(string); ok {
 				if err := checkText("attribute", s, 0, inventory.MaxValue); err != nil {

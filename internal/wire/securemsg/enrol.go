@@ -105,7 +105,7 @@ func (r Request) checkFields() error {
 	if len(r.Key) > MaxSPKI {
 		return fmt.Errorf("identity key of %d bytes, at most %d", len(r.Key), MaxSPKI)
 	}
-	if _, err := ParsePublic(r.Suite, r.Session); err != nil {
+	if err := checkPublic(r.Suite, r.Session); err != nil {
 		return err
 	}
 	if id, err := device.ParseIdentity(string(r.Identity)); err != nil || id != r.Identity {

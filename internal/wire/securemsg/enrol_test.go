@@ -1,14 +1,17 @@
 package securemsg
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"errors"
+	"math/big"
 	"reflect"
 	"strings"
 	"testing"
@@ -80,6 +83,32 @@ func TestWeakIdentityKeys(t *testing.T) {
 	}
 }
 
+// TestTwoNamesOfOneKey: DER can say one key in two ways, with unused bits
+// behind it. A device has one id, so one of them is refused.
+func TestTwoNamesOfOneKey(t *testing.T) {
+	var spki []byte
+	for seed := byte(0); ; seed++ {
+		key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, 32))
+		if public := key.Public().(ed25519.PublicKey); public[0] < 0x80 {
+			spki, _ = x509.MarshalPKIXPublicKey(public)
+			break
+		}
+	}
+	n := len(spki) - 32 // the byte before says how many bits are unused
+	shifted := bytes.Clone(spki)
+	new(big.Int).Lsh(new(big.Int).SetBytes(spki[n:]), 1).FillBytes(shifted[n:])
+	shifted[n-1] = 1
+	if _, err := x509.ParsePKIXPublicKey(shifted); err != nil {
+		t.Fatalf("the other encoding is none: %v", err)
+	}
+	if _, err := ParseIdentityKey(spki); err != nil {
+		t.Errorf("ParseIdentityKey = %v", err)
+	}
+	if _, err := ParseIdentityKey(shifted); !errors.Is(err, ErrIdentityKey) {
+		t.Errorf("ParseIdentityKey of the other encoding = %v, want ErrIdentityKey", err)
+	}
+}
+
 // TestBorrowedIdentity: a request signed by one key that shows another, and a
 // session key exchanged under a signature, are refused.
 func TestBorrowedIdentity(t *testing.T) {
@@ -117,6 +146,7 @@ func TestRequestRefusals(t *testing.T) {
 		"identity too long":     func(r *Request) { r.Identity = device.Identity(`{"a":"` + strings.Repeat("x", 4096) + `"}`) },
 		"session key too short": func(r *Request) { r.Session = r.Session[1:] },
 		"key of another suite":  func(r *Request) { r.Suite = P256 },
+		"point of low order":    func(r *Request) { r.Session = make([]byte, 32) },
 		"no suite":              func(r *Request) { r.Suite = NoSuite },
 		"point off the curve":   func(r *Request) { r.Suite, r.Session = P256, append([]byte{4}, make([]byte, 64)...) },
 	} {

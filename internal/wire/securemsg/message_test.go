@@ -191,6 +191,7 @@ func TestLimits(t *testing.T) {
 		"attributes":        Describe{1, true, attributes},
 		"attribute":         Describe{1, true, inventory.Attributes{"a": long(inventory.MaxValue)}},
 		"list in a list":    Describe{1, true, inventory.Attributes{"a": []any{[]any{}}}},
+		"long list":         Describe{1, true, inventory.Attributes{"a": make([]any, maxArray+1)}},
 		"not UTF-8":         Describe{1, true, inventory.Attributes{"a": []any{"\xff"}}},
 		"inventory":         Describe{1, true, inventory.Attributes{"a": long(16000), "b": long(16000), "c": long(16000), "d": long(16000)}},
 		"piece":             Log{1, "d", 0, MaxPiece + 1, make([]byte, MaxPiece+1)},
@@ -205,6 +206,7 @@ func TestLimits(t *testing.T) {
 		"keys for pending":  Answer{nonce(1), StandingPending, accepted().Keys, 0},
 		"standing":          Answer{nonce(1), 4, nil, 0},
 		"half a key":        Answer{nonce(1), StandingAccepted, []ServerKey{{X25519, make([]byte, 31)}}, 0},
+		"low order":         Answer{nonce(1), StandingAccepted, []ServerKey{{X25519, make([]byte, 32)}}, 0},
 		"no point":          Answer{nonce(1), StandingAccepted, []ServerKey{{P256, make([]byte, 65)}}, 0},
 		"suite of a key":    Answer{nonce(1), StandingAccepted, []ServerKey{{3, make([]byte, 32)}}, 0},
 	} {
