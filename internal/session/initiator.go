@@ -7,8 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/flynn/noise"
-
 	"github.com/moult-ota/moult/internal/wire/securemsg"
 )
 
@@ -32,7 +30,7 @@ type Device struct {
 // An Initiator is a device in one handshake.
 type Initiator struct {
 	party   party
-	state   *noise.HandshakeState // after HS1; nil once it is done
+	state   *handshake // after HS1; nil once it is done
 	id      securemsg.SessionID
 	nonce   securemsg.Nonce
 	hello   []byte // payload of HS1
@@ -142,7 +140,7 @@ func (i *Initiator) finish(message []byte, now time.Time) (*Session, securemsg.W
 	return newSession(i.party.suite, i.id, now, out, in), w, nil
 }
 
-func newSession(s securemsg.Suite, id securemsg.SessionID, now time.Time, out, in *noise.CipherState) *Session {
+func newSession(s securemsg.Suite, id securemsg.SessionID, now time.Time, out, in *direction) *Session {
 	return &Session{suite: s, id: id, began: now, out: out.Cipher(), in: in.Cipher()}
 }
 

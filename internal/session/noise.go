@@ -15,8 +15,11 @@ import (
 // curves are those of crypto/ecdh, and the static key may lie in a secure
 // element.
 
-// aead seals and opens with an explicit nonce.
-type aead = noise.Cipher
+type (
+	aead      = noise.Cipher         // seals and opens with an explicit nonce
+	direction = noise.CipherState    // one half of what a handshake leaves
+	handshake = noise.HandshakeState // between its messages
+)
 
 // A party is one end of a handshake before its first message.
 type party struct {
@@ -29,7 +32,7 @@ type party struct {
 }
 
 // begin returns the handshake at its first message.
-func (p party) begin() (*noise.HandshakeState, error) {
+func (p party) begin() (*handshake, error) {
 	g := group{curve: p.static.Curve(), static: p.static, ephemeral: p.ephemeral}
 	g.name, g.size = names[p.suite], p.suite.PublicSize()
 	return noise.NewHandshakeState(noise.Config{

@@ -64,7 +64,7 @@ func ResultOf(err error) Result {
 }
 
 // An Ack answers a message. Of the messages of a device it answers each; of
-// those of the server, assignments and cancels.
+// those of the server, assignments, cancels and keys.
 type Ack struct {
 	Of     Kind   `cbor:"1,keyasint"`
 	Number uint64 `cbor:"2,keyasint"`
@@ -80,7 +80,7 @@ func (Ack) limit() int { return maxAck }
 
 func (a Ack) check() error {
 	switch a.Of {
-	case KindCheckIn, KindAssignment, KindProgress, KindCancel, KindDescribe, KindLog:
+	case KindCheckIn, KindAssignment, KindProgress, KindCancel, KindDescribe, KindLog, KindKeys:
 	default:
 		return fmt.Errorf("ack of %s", a.Of)
 	}

@@ -29,6 +29,7 @@ const (
 	KindLog        Kind = 6
 	KindTime       Kind = 7
 	KindAck        Kind = 8
+	KindKeys       Kind = 9
 
 	KindHello    Kind = 16
 	KindWelcome  Kind = 17
@@ -136,7 +137,7 @@ func first(errs ...error) error {
 
 var kindNames = map[Kind]string{
 	KindCheckIn: "check-in", KindAssignment: "assignment", KindProgress: "progress", KindCancel: "cancel",
-	KindDescribe: "describe", KindLog: "log", KindTime: "time", KindAck: "ack",
+	KindDescribe: "describe", KindLog: "log", KindTime: "time", KindAck: "ack", KindKeys: "keys",
 	KindHello: "hello", KindWelcome: "welcome", KindRequest: "enrolment request", KindAnswer: "enrolment answer",
 	KindUnsigned: "unsigned enrolment request",
 }

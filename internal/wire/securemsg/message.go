@@ -29,7 +29,8 @@ func ParseUp(src []byte) (Message, error) {
 	return nil, fmt.Errorf("parse message of a device: %w: %s", ErrKind, kindOf(src))
 }
 
-// ParseDown reads a message of the server: Assignment, Cancel, Time, Ack.
+// ParseDown reads a message of the server: Assignment, Cancel, Time, Keys,
+// Ack.
 func ParseDown(src []byte) (Message, error) {
 	switch kindOf(src) {
 	case KindAssignment:
@@ -38,6 +39,8 @@ func ParseDown(src []byte) (Message, error) {
 		return as(decode[Cancel](src))
 	case KindTime:
 		return as(decode[Time](src))
+	case KindKeys:
+		return as(decode[Keys](src))
 	case KindAck:
 		return as(decode[Ack](src))
 	}

@@ -22,7 +22,7 @@ func TestMessagesComeBack(t *testing.T) {
 		Log{4, "d", 1, 5, []byte("done")},
 		Ack{KindCancel, 12, ResultOK, 0},
 	}
-	down := []Message{assignment(), Cancel{12, "d"}, Time{5}, Ack{KindLog, 4, ResultBusy, 9}}
+	down := []Message{assignment(), Cancel{12, "d"}, Time{5}, Keys{1, accepted().Keys}, Ack{KindLog, 4, ResultBusy, 9}}
 	for i, m := range append(up, down...) {
 		parse := ParseUp
 		if i >= len(up) {
@@ -203,6 +203,9 @@ func TestLimits(t *testing.T) {
 		"window":            Welcome{1, nonce(1), Limits{MaxMessage, MaxWindow + 1, 60}},
 		"no window":         Welcome{1, nonce(1), Limits{MaxMessage, 0, 60}},
 		"keys":              Answer{nonce(1), StandingAccepted, make([]ServerKey, MaxKeys+1), 0},
+		"no keys":           Keys{1, nil},
+		"5 keys":            Keys{1, append(accepted().Keys, accepted().Keys...)},
+		"half of the keys":  Keys{1, []ServerKey{{P256, make([]byte, 65)}}},
 		"keys for pending":  Answer{nonce(1), StandingPending, accepted().Keys, 0},
 		"standing":          Answer{nonce(1), 4, nil, 0},
 		"half a key":        Answer{nonce(1), StandingAccepted, []ServerKey{{X25519, make([]byte, 31)}}, 0},

@@ -69,6 +69,7 @@ func samples(t testing.TB) []sample {
 		down("assignment", assignment()),
 		down("cancel", Cancel{12, "0190d2f0-8b5b-7c6e-9d4f-2a6a1b1c0e01"}),
 		down("time", Time{1795402315}),
+		down("keys", Keys{3, accepted().Keys[1:]}),
 		down("ack", Ack{KindCheckIn, 7, ResultOK, 0}),
 		down("ack-busy", Ack{KindProgress, 1 << 40, ResultBusy, 30}),
 		{"hello", "hello", encoded(t)(AppendHello(nil, hello()))},
