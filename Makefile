@@ -28,12 +28,16 @@ demo: ## update a fleet of virtual devices, visibly (DEVICES=30 SEED=1)
 	@$(BUILD) -o bin/ ./cmd/moult
 	@./bin/moult demo --devices $(DEVICES) --seed $(SEED)
 
+# What the virtual machines need; kernel, busybox and boot loaders come from
+# Debian's packages without being installed.
+VM_NEEDS = qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs mkimage:u-boot-tools grub-mkimage:grub-common
+
 test: need lint ## everything that must hold; installs what it needs
 	$(GO) test -timeout 9m ./...
+	@test/need.sh $(VM_NEEDS)
+	$(GO) test -tags vm -short -count=1 -timeout 25m -v ./test/vm
 	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
-
-VM_NEEDS = qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs mkimage:u-boot-tools grub-mkimage:grub-common
 
 vmtest: ## update virtual machines with each boot loader, well and badly, and cut their power 102 times; over an hour (VM_SEED=n)
 	@test/need.sh $(VM_NEEDS)

@@ -10,26 +10,35 @@ import (
 	"time"
 )
 
-// A moment is when the power goes: at one of the writes that touch some
-// partitions, or some time after the console said something.
+// A moment is when the power goes: when some sectors of some partitions were
+// written, or some time after the console said something.
 type moment struct {
 	name        string
 	first, last string // partitions
-	writes      int    // at one of so many
+	writes      int    // sectors, at most
 	after       string
 	within      time.Duration
 }
 
-// loaders are the partitions where agent and loader write what starts.
-var loaders = map[string][2]string{"sbl": {"moult-register", "moult-register"}, "uboot": {"env1", "env2"}, "grub": {"boot", "boot"}}
+// deciding are the partitions where agent and loader write what starts; writes
+// is about what an update writes there.
+var deciding = map[string]moment{
+	"sbl":   {first: "moult-register", last: "moult-register", writes: 60},
+	"uboot": {first: "env1", last: "env2", writes: 130},
+	"grub":  {first: "boot", last: "boot", writes: 100},
+}
+
+// different is how many bytes of an image are in no other.
+const different = 3 * mib
 
 // moments are those of an update, on a machine.
 func moments(name string) []moment {
-	at := loaders[name]
+	at := deciding[name]
+	at.name = "write of what starts"
 	return []moment{
-		{name: "write of the image", first: "moult-a", last: "moult-b", writes: 150},
-		{name: "write of what starts", first: at[0], last: at[1], writes: 12},
-		{name: "write of the agent's state", first: "moult-data", last: "moult-data", writes: 40},
+		at,
+		{name: "write of the image", first: "moult-a", last: "moult-b", writes: different / sectorSize},
+		{name: "write of the agent's state", first: "moult-data", last: "moult-data", writes: 300},
 		{name: "any time", within: 10 * time.Second},
 		{name: "between reboot and confirm", after: "msg=rebooting", within: 12 * time.Second},
 	}
@@ -76,12 +85,19 @@ func number(t *testing.T, name string, otherwise int) int {
 
 func (w *world) cuts(n int) {
 	w.ok(w.desk.upload("v1"))
-	w.ok(w.desk.publish(release{name: "v2"}))
+	for _, name := range []string{"v2", "v3"} {
+		w.ok(w.desk.publish(w.unlike(name)))
+	}
 	w.power()
 	w.join()
 	began := time.Now()
-	has, other := "v1", "v2"
-	for done := 0; done < n && !w.Failed(); {
+	has, next := "v1", 0
+	for done := 0; done < n && !w.Failed(); next++ {
+		// The third of three is in neither slot: all of it has to be written.
+		other := []string{"v2", "v3", "v1"}[next%3]
+		if other == has {
+			continue
+		}
 		id := w.start(other)
 		said := w.watch(id)
 		for range 1 + w.chance.IntN(2) {
@@ -93,13 +109,25 @@ func (w *world) cuts(n int) {
 		w.Logf("%s to %s: %s; %d cuts in %v", has, other, state, done, time.Since(began).Round(time.Second))
 		switch state {
 		case "done":
-			has, other = other, has
+			has = other
 		case "rolled-back", "failed":
 		default:
 			w.Fatalf("the deployment ended %q", state)
 		}
 		w.runs(has)
 	}
+}
+
+// unlike is a release with much that is in no other.
+func (w *world) unlike(name string) release {
+	w.Helper()
+	noise := make([]byte, different)
+	for i := range noise {
+		noise[i] = byte(w.chance.Uint32())
+	}
+	path := w.desk.path(name + ".noise")
+	w.ok(os.WriteFile(path, noise, 0o644))
+	return release{name: name, unread: path}
 }
 
 // cutOnce waits for a moment and cuts the power, unless the update ends before.
@@ -109,7 +137,7 @@ func (w *world) cutOnce(said <-chan string) bool {
 	var t trap
 	if m.writes > 0 {
 		from, to := w.disk.parts[m.first], w.disk.parts[m.last]
-		t = trap{from: from.Start, to: to.Start + to.Size, writes: 1 + w.chance.IntN(m.writes)}
+		t = trap{from: from.Start / sectorSize, to: (to.Start + to.Size) / sectorSize, writes: 1 + w.chance.IntN(m.writes)}
 	}
 	wait := time.Duration(w.chance.Int64N(max(1, int64(m.within))))
 	keep := []float64{0, w.chance.Float64(), 1}[w.chance.IntN(3)]
@@ -121,7 +149,11 @@ func (w *world) cutOnce(said <-chan string) bool {
 		return false
 	}
 	had, kept := w.lose(keep)
-	w.Logf("cut at %s (write %d, or after %v): of %d sectors not flushed %d stay", m.name, t.writes, wait.Round(time.Millisecond), had, kept)
+	at := wait.Round(time.Millisecond).String()
+	if t.writes > 0 {
+		at = fmt.Sprint("sector ", t.writes)
+	}
+	w.Logf("cut: %s, %s; of %d sectors not flushed %d stay", m.name, at, had, kept)
 	w.power()
 	return true
 }

@@ -33,10 +33,10 @@ type sector struct {
 
 const sectorSize = 512
 
-// A trap stops the disk in the middle of a write.
+// A trap stops the disk, perhaps in the middle of a write.
 type trap struct {
-	from, to int64 // bytes on the disk
-	writes   int   // goes off at this write that touches them; 0: never
+	from, to int64 // of the disk's sectors
+	writes   int   // goes off when so many of them were written; 0: never
 }
 
 // newPlug serves a disk at the address that it returns.
@@ -94,11 +94,11 @@ func (p *plug) write(b []byte, off int64) error {
 	for i := 0; i < len(b); i += sectorSize {
 		s := sector{(off + int64(i)) / sectorSize, b[i : i+sectorSize]}
 		p.cached, p.newest[s.n] = append(p.cached, s), s.p
-	}
-	if t := &p.trap; t.writes > 0 && off < t.to && off+int64(len(b)) > t.from {
-		if t.writes--; t.writes == 0 {
-			close(p.tripped)
-			return errTripped
+		if t := &p.trap; t.writes > 0 && s.n >= t.from && s.n < t.to {
+			if t.writes--; t.writes == 0 {
+				close(p.tripped)
+				return errTripped
+			}
 		}
 	}
 	return nil

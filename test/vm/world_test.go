@@ -55,7 +55,7 @@ func newWorld(t *testing.T, name string, seed uint64) *world {
 	w.desk, err = w.p.open(b, t.TempDir())
 	w.ok(err)
 	t.Cleanup(w.desk.close)
-	w.disk, err = w.desk.factory(release{name: "v1"})
+	w.disk, err = w.desk.factory(w.unlike("v1"))
 	w.ok(err)
 	w.plug, err = newPlug(w.disk, w.desk.path("socket"))
 	w.ok(err)
