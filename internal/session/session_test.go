@@ -2,9 +2,12 @@ package session
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -241,5 +244,69 @@ func TestTwoServerKeys(t *testing.T) {
 		if _, _, err := i.Handshake(hs2, noon); err != nil {
 			t.Errorf("Handshake with key %x: %v", public.Kid(), err)
 		}
+	}
+}
+
+// element is a key in a secure element: it can be used, not read, and fails.
+type element struct {
+	key *ecdh.PrivateKey
+	err error
+}
+
+func (e *element) PublicKey() *ecdh.PublicKey { return e.key.PublicKey() }
+func (e *element) Curve() ecdh.Curve          { return e.key.Curve() }
+
+func (e *element) ECDH(peer *ecdh.PublicKey) ([]byte, error) {
+	if e.err != nil {
+		return nil, e.err
+	}
+	return e.key.ECDH(peer)
+}
+
+func TestSecureElement(t *testing.T) {
+	p := newPair(t, securemsg.P256, "a")
+	e := &element{key: seededKey(t, securemsg.P256, "a")}
+	p.device.Key = e
+	s := p.proven("1", noon)
+	p.up(s.device, "second", noon)
+
+	e.err = errors.New("element is locked")
+	if _, err := NewInitiator(p.device, p.responder.Public()[0], securemsg.Hello{}, seeded("2")); !errors.Is(err, e.err) {
+		t.Errorf("NewInitiator = %v, want %v", err, e.err)
+	}
+	r, err := NewResponder(limits, ServerKey{securemsg.P256, &element{seededKey(t, securemsg.P256, "server"), e.err}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	peer, err := r.Peer(p.registered())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hs2, err := peer.Handshake(s.hs1, noon, seeded("2")); !errors.Is(err, e.err) || hs2 != nil {
+		t.Errorf("Handshake = %x, %v, want %v", hs2, err, e.err)
+	}
+}
+
+// TestNoRandomness: without randomness there is no handshake at either end.
+func TestNoRandomness(t *testing.T) {
+	for _, suite := range suites {
+		p := newPair(t, suite, "a")
+		for n := range 8 + 16 + 32 {
+			random := io.LimitReader(seeded("1"), int64(n))
+			if i, err := NewInitiator(p.device, p.responder.Public()[0], securemsg.Hello{}, random); err == nil {
+				t.Errorf("suite %d: NewInitiator with %d random bytes = %v", suite, n, i)
+			}
+		}
+		if _, err := p.peer.Handshake(p.initiator("1").Frame(), noon, io.LimitReader(seeded("1"), 31)); err == nil {
+			t.Errorf("suite %d: Handshake with 31 random bytes", suite)
+		}
+	}
+}
+
+func TestHelloTooLong(t *testing.T) {
+	p := newPair(t, securemsg.X25519, "a")
+	h := securemsg.Hello{Agent: strings.Repeat("a", securemsg.MaxAgent+1)}
+	if _, err := NewInitiator(p.device, p.responder.Public()[0], h, seeded("1")); !errors.Is(err, securemsg.ErrMessage) {
+		t.Errorf("NewInitiator = %v, want ErrMessage", err)
 	}
 }

@@ -218,3 +218,29 @@ func TestLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestWordsOfTheFleet: what the fleet says comes back as it was, and text that
+// is too long is cut at a character.
+func TestWordsOfTheFleet(t *testing.T) {
+	p := fleet.Progress{Deployment: "d", State: deployment.Trying, Detail: "self-test", Bytes: 7}
+	if got := NewProgress(1, p).Fleet(); got != p {
+		t.Errorf("NewProgress(%+v).Fleet() = %+v", p, got)
+	}
+	p.Detail = strings.Repeat("a", deployment.MaxDetail-1) + "é"
+	if got := NewProgress(1, p); got.Detail != p.Detail[:deployment.MaxDetail-1] {
+		t.Errorf("a detail of %d bytes became %d bytes", len(p.Detail), len(got.Detail))
+	}
+	r := fleet.Report{Type: "t", Provides: map[string]string{"a": "b"}}
+	if got := (CheckIn{1, r.Type, r.Provides}).Report(); !reflect.DeepEqual(got, r) {
+		t.Errorf("Report() = %+v, want %+v", got, r)
+	}
+	if got := (Time{1795402315}).Time(); !got.Equal(welcome().Time()) || got.Unix() != 1795402315 {
+		t.Errorf("Time() = %v", got)
+	}
+	if l := (Log{1, "d", 4, 8, []byte("abcd")}); !l.Last() {
+		t.Errorf("%+v is not the last piece", l)
+	}
+	if l := (Log{1, "d", 0, 8, []byte("abcd")}); l.Last() {
+		t.Errorf("%+v is the last piece", l)
+	}
+}
