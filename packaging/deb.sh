@@ -46,7 +46,6 @@ for DEB_ARCH in "$@"; do
 		cmd/moult-agent/build.sh "$go" "$ldflags" "$work/moult-agent"
 		cmd/moult-sbl/build.sh "$go" "$ldflags" "$work/moult-sbl"
 	)
-	find "$work" -newermt "@$SOURCE_DATE_EPOCH" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 	for package in moult moult-agent moult-sbl; do
 		file=$out/${package}_${DEB_VERSION}_$DEB_ARCH.deb
 		(cd "$work" && $nfpm package --config "packaging/$package/nfpm.yaml" --packager deb --target "$file" >/dev/null)
