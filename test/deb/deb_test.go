@@ -104,6 +104,7 @@ const (
 // TestPackages tells the life of a package: built twice alike, installed,
 // upgraded, removed, installed again, purged.
 func TestPackages(t *testing.T) {
+	sources(t)
 	first := build(t, "v1.0.0")
 	t.Run("the same bytes again", func(t *testing.T) { sameBytes(t, first, build(t, "v1.0.0")) })
 	t.Run("what is in them", func(t *testing.T) { contents(t, first) })
@@ -111,6 +112,19 @@ func TestPackages(t *testing.T) {
 	second := build(t, "v1.1.0")
 	t.Run("agent", func(t *testing.T) { agentsLife(t, first["moult-agent"], second["moult-agent"]) })
 	t.Run("server", func(t *testing.T) { serversLife(t, first["moult"], second["moult"]) })
+}
+
+// sources reads what packages are made from, so that the test cache sees it.
+func sources(t *testing.T) {
+	paths, err := filepath.Glob("../../packaging/*/*")
+	if err != nil || len(paths) == 0 {
+		t.Fatal("packaging is empty: ", err)
+	}
+	paths = append(paths, "../../packaging/deb.sh", "../../packaging/manpage.sh", "../../packaging/copyright", "../../Makefile", "../../CHANGELOG.md",
+		"../../internal/server/options.go", "../../internal/agent/config.go")
+	for _, path := range paths {
+		sum(t, path)
+	}
 }
 
 func sameBytes(t *testing.T, first, again map[string]string) {
