@@ -4,6 +4,7 @@ import (
 	"crypto/ecdh"
 	"fmt"
 
+	"github.com/moult-ota/moult/internal/fleet"
 	"github.com/moult-ota/moult/internal/wire/securemsg"
 )
 
@@ -47,6 +48,25 @@ func NewResponder(limits securemsg.Limits, keys ...ServerKey) (*Responder, error
 
 // Public returns the public keys as an enrolment answer names them.
 func (r *Responder) Public() []securemsg.ServerKey { return r.public }
+
+// Credential is an enrolment request in the words of the fleet, its token
+// opened.
+func (r *Responder) Credential(q securemsg.Request) (fleet.Credential, error) {
+	c := q.Credential()
+	kid, sealed := q.SealedTo()
+	if !sealed {
+		return c, nil
+	}
+	own, known := r.keys[kid]
+	if !known {
+		return fleet.Credential{}, fmt.Errorf("open token sealed to server key %x: %w", kid, ErrKey)
+	}
+	var err error
+	if c.Token, err = q.OpenToken(own.secret); err != nil {
+		return fleet.Credential{}, err
+	}
+	return c, nil
+}
 
 // Registered is what the server knows of an accepted device.
 type Registered struct {

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/moult-ota/moult/internal/fleet"
 	"github.com/moult-ota/moult/internal/wire/securemsg"
 )
 
@@ -308,5 +309,34 @@ func TestHelloTooLong(t *testing.T) {
 	h := securemsg.Hello{Agent: strings.Repeat("a", securemsg.MaxAgent+1)}
 	if _, err := NewInitiator(p.device, p.responder.Public()[0], h, seeded("1")); !errors.Is(err, securemsg.ErrMessage) {
 		t.Errorf("NewInitiator = %v, want ErrMessage", err)
+	}
+}
+
+// TestTokenAtTheServer opens a sealed token with the key that it names.
+func TestTokenAtTheServer(t *testing.T) {
+	r, err := NewResponder(limits, ServerKey{securemsg.P256, seededKey(t, securemsg.P256, "1")}, ServerKey{securemsg.X25519, seededKey(t, securemsg.X25519, "2")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := securemsg.Request{Key: []byte("identity key"), Identity: `{"mac":"1"}`, Nonce: securemsg.Nonce{7}, Token: "clear"}
+	if c, err := r.Credential(q); c.Token != "clear" || c.Identity != q.Identity || err != nil {
+		t.Errorf("Credential = %+v, %v", c, err)
+	}
+	for _, key := range r.Public() {
+		q.Token = ""
+		if q.Sealed, err = securemsg.SealToken(key, q.Device(), q.Nonce, "secret"); err != nil {
+			t.Fatal(err)
+		}
+		if c, err := r.Credential(q); c.Token != "secret" || err != nil {
+			t.Errorf("suite %d: Credential = %+v, %v, want token secret", key.Suite, c, err)
+		}
+		q.Sealed[len(q.Sealed)-1] ^= 1
+		if c, err := r.Credential(q); c != (fleet.Credential{}) || !errors.Is(err, securemsg.ErrSignature) {
+			t.Errorf("suite %d, changed: Credential = %+v, %v, want ErrSignature", key.Suite, c, err)
+		}
+		q.Sealed[0] ^= 1
+		if c, err := r.Credential(q); c != (fleet.Credential{}) || !errors.Is(err, ErrKey) {
+			t.Errorf("suite %d, other kid: Credential = %+v, %v, want ErrKey", key.Suite, c, err)
+		}
 	}
 }

@@ -15,9 +15,9 @@ const (
 	signedMark = "moult enrol/1\x00"
 )
 
-// A Request asks to be let in. It travels in the clear: the broker can read
-// it, so a token should be good for one device and a short time. What it says
-// is signed by the identity key.
+// A Request asks to be let in. It travels in the clear, but for a token that
+// is sealed: one in Token can be read by the broker, and used by it for a
+// device of its own. What a request says is signed by the identity key.
 type Request struct {
 	Key      []byte          `cbor:"1,keyasint"` // identity key, SubjectPublicKeyInfo
 	Counter  uint64          `cbor:"2,keyasint"` // higher in every request that says something new
@@ -27,15 +27,17 @@ type Request struct {
 	Identity device.Identity `cbor:"6,keyasint"` // who this is; the same over every protocol
 	Type     string          `cbor:"7,keyasint"` // device type
 	Token    string          `cbor:"8,keyasint,omitempty"`
+	Sealed   []byte          `cbor:"9,keyasint,omitempty"` // of SealToken; then Token is empty
 	// Signature covers "moult enrol/1" 00 and the message without it, as of
 	// kind 20.
-	Signature []byte `cbor:"9,keyasint,omitempty"`
+	Signature []byte `cbor:"10,keyasint,omitempty"`
 }
 
 // Device is the id that belongs to the identity key.
 func (r Request) Device() DeviceID { return NewDeviceID(r.Key) }
 
-// Credential is the request in the words of the fleet.
+// Credential is the request in the words of the fleet, without a token that
+// is sealed.
 func (r Request) Credential() fleet.Credential {
 	return fleet.Credential{Identity: r.Identity, Key: PEM(r.Key), Token: r.Token}
 }
@@ -107,6 +109,9 @@ func (r Request) checkFields() error {
 	}
 	if err := checkPublic(r.Suite, r.Session); err != nil {
 		return err
+	}
+	if n := len(r.Sealed); n > maxSealed || n > 0 && (n < minSealed || r.Token != "") {
+		return fmt.Errorf("sealed token of %d bytes, want %d to %d and no other", n, minSealed, maxSealed)
 	}
 	if id, err := device.ParseIdentity(string(r.Identity)); err != nil || id != r.Identity {
 		return fmt.Errorf("identity %.64q is not canonical JSON of strings", r.Identity)

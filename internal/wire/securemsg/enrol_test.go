@@ -126,6 +126,7 @@ func TestBorrowedIdentity(t *testing.T) {
 		"counter":        func(r *Request) { r.Counter++ },
 		"type":           func(r *Request) { r.Type = "rpi" },
 		"token":          func(r *Request) { r.Token = "" },
+		"sealed token":   func(r *Request) { r.Token, r.Sealed = "", make([]byte, minSealed) },
 		"identity":       func(r *Request) { r.Identity = `{"mac":"2"}` },
 		"suite":          func(r *Request) { r.Suite, r.Session = P256, sessionKey(P256, 3) },
 	} {
@@ -141,6 +142,9 @@ func TestRequestRefusals(t *testing.T) {
 	for name, spoil := range map[string]func(*Request){
 		"no type":               func(r *Request) { r.Type = "" },
 		"token too long":        func(r *Request) { r.Token = strings.Repeat("t", MaxToken+1) },
+		"two tokens":            func(r *Request) { r.Sealed = make([]byte, minSealed) },
+		"sealed token short":    func(r *Request) { r.Token, r.Sealed = "", make([]byte, minSealed-1) },
+		"sealed token long":     func(r *Request) { r.Token, r.Sealed = "", make([]byte, maxSealed+1) },
 		"no identity":           func(r *Request) { r.Identity = "" },
 		"identity out of order": func(r *Request) { r.Identity = `{"b":"1","a":"2"}` },
 		"identity too long":     func(r *Request) { r.Identity = device.Identity(`{"a":"` + strings.Repeat("x", 4096) + `"}`) },

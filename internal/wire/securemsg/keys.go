@@ -21,6 +21,9 @@ type ServerKey struct {
 // Kid is the key's name. It is not on the wire, so that it cannot be wrong.
 func (k ServerKey) Kid() Kid { return NewKid(k.Public) }
 
+// Pin is the key's pin, for a device that was given the key itself.
+func (k ServerKey) Pin() Pin { return sha256.Sum256(k.Public) }
+
 // A Pin is the SHA-256 of a public session key of the server.
 type Pin [32]byte
 
@@ -29,7 +32,7 @@ func Pinned(keys []ServerKey, pins []Pin) []ServerKey {
 	var kept []ServerKey
 	for _, k := range keys {
 		for _, p := range pins {
-			if sha256.Sum256(k.Public) == p {
+			if k.Pin() == p {
 				kept = append(kept, k)
 				break
 			}

@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -79,6 +80,7 @@ func samples(t testing.TB) []sample {
 		{"answer-rejected", "answer", encoded(t)(AppendAnswer(nil, Answer{Nonce: nonce(3), Standing: StandingRejected}))},
 		{"request-ed25519", "request", encoded(t)(SignRequest(nil, request(X25519), edKey()))},
 		{"request-p256", "request", encoded(t)(SignRequest(nil, request(P256), ecKey()))},
+		{"request-sealed", "request", encoded(t)(SignRequest(nil, sealedRequest(), edKey()))},
 	}, frames(t)...)
 }
 
@@ -131,6 +133,14 @@ func request(s Suite) Request {
 		Counter: 1, Nonce: nonce(3), Suite: s, Session: sessionKey(s, 3),
 		Identity: `{"mac":"de:ad:be:ef:00:01"}`, Type: "beaglebone", Token: "moult-token",
 	}
+}
+
+// sealedRequest has the token moult-token, sealed to sessionKey(X25519, 1).
+func sealedRequest() Request {
+	r := request(X25519)
+	r.Token = ""
+	r.Sealed, _ = hex.DecodeString("1a92f23852dc908d4b90dc5f3b13c15c685bfb61e87dde1eb040a9200b57d988c9d7d2a848016018ad8226ca5dbbae5aa6507677f3433a73cb51c198fb521d515fb65d")
+	return r
 }
 
 func nonce(n byte) Nonce { return Nonce(bytes.Repeat([]byte{n}, 16)) }
