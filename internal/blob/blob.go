@@ -33,6 +33,9 @@ type Store interface {
 // outlives the next start.
 type Writer interface {
 	io.Writer
+	// Sum is the SHA-256 of what was written so far: the name that Commit
+	// would give it, for who must write that name down first.
+	Sum() string
 	// Commit makes the blob visible and durable: after it returned nil, a
 	// power cut does not lose it. Bytes that are there already are no error.
 	Commit() (sum string, size int64, err error)

@@ -61,6 +61,9 @@ func create(t testing.TB, s blob.Store, content []byte) blob.Writer {
 func put(t testing.TB, s blob.Store, content []byte) string {
 	t.Helper()
 	w := create(t, s, content)
+	if got := w.Sum(); got != sumOf(content) {
+		t.Fatalf("Sum before Commit = %s, want %s", got, sumOf(content))
+	}
 	sum, size, err := w.Commit()
 	if err != nil || sum != sumOf(content) || size != int64(len(content)) {
 		t.Fatalf("Commit = %s, %d, %v, want %s, %d", sum, size, err, sumOf(content), len(content))

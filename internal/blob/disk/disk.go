@@ -108,11 +108,13 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+func (w *writer) Sum() string { return hex.EncodeToString(w.hash.Sum(nil)) }
+
 func (w *writer) Commit() (string, int64, error) {
 	if w.f == nil {
 		return "", 0, fmt.Errorf("commit blob: %w", os.ErrClosed)
 	}
-	sum := hex.EncodeToString(w.hash.Sum(nil))
+	sum := w.Sum()
 	if err := w.commit(sum); err != nil {
 		return "", 0, fmt.Errorf("commit blob: %w", full(err))
 	}
