@@ -39,6 +39,7 @@ var places = map[string]place{
 	"internal/fleet":          {1, "", true},
 	"internal/wire":           {1, "", true},
 	"internal/wire/securemsg": {1, "", true},
+	"internal/wire/object":    {1, "", true},
 	"internal/version":        {1, "", true},
 	"internal/atomicfile":     {1, "", true},
 	"internal/slot":           {1, "device", true},
@@ -103,6 +104,7 @@ var codecs = map[string][]string{
 	},
 	"internal/store":          {"github.com/google/uuid"},
 	"internal/wire/securemsg": {"github.com/fxamacker/cbor/v2"},
+	"internal/wire/object":    {"github.com/fxamacker/cbor/v2"},
 	"internal/session":        {"github.com/flynn/noise"},
 }
 
