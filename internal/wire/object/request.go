@@ -138,8 +138,8 @@ func (s Spec) Allows(r Request) error {
 		return err
 	}
 	all := r.Indices()
-	if last := all[len(all)-1]; last >= s.count(r.Kind) {
-		return fmt.Errorf("%w: %s %d of %d", ErrFormat, r.Kind, last, s.count(r.Kind))
+	if last := all[len(all)-1]; last >= s.Count(r.Kind) {
+		return fmt.Errorf("%w: %s %d of %d", ErrFormat, r.Kind, last, s.Count(r.Kind))
 	}
 	if len(all) > s.AtOnce(r.Kind) {
 		return fmt.Errorf("%w: %d times a %s, at most %d", ErrFormat, len(all), r.Kind, s.AtOnce(r.Kind))
@@ -155,8 +155,8 @@ func (s Spec) AtOnce(k Kind) int {
 	return min(MaxIndices, MaxAnswered>>s.Chunk)
 }
 
-// count is how many pieces of a kind there are.
-func (s Spec) count(k Kind) int {
+// Count is how many pieces of a kind there are.
+func (s Spec) Count(k Kind) int {
 	switch k {
 	case Data:
 		return s.Chunks()
@@ -166,8 +166,9 @@ func (s Spec) count(k Kind) int {
 	return 1
 }
 
-// bytes is how long piece i of a kind is on the wire, without the header.
-func (s Spec) bytes(k Kind, i int) int {
+// Length is how many bytes piece i of a kind has on the wire, without the
+// header.
+func (s Spec) Length(k Kind, i int) int {
 	switch k {
 	case Data:
 		return s.ChunkSize(i) + Overhead

@@ -179,6 +179,24 @@ func TestBarrenRequests(t *testing.T) {
 	}
 }
 
+// TestHalfAnsweredRequestIsNotBarren has 31 barren ones after it.
+func TestHalfAnsweredRequestIsNotBarren(t *testing.T) {
+	s := makeSample(t, "half", MinChunk, 3*512)
+	v, _ := s.verifier(t, 2)
+	half := v.Ask(Window{Requests: 1, Indices: 2})[0]
+	if err := v.Take(s.answer(Data, 1)); err != nil {
+		t.Fatal(err)
+	}
+	for range MaxBarren - 1 {
+		if err := v.Late(v.Ask(Window{Requests: 2, Indices: 1})[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := v.Late(half); err != nil {
+		t.Errorf("Late(%+v) = %v, want nil", half, err)
+	}
+}
+
 var errFull = errors.New("no room")
 
 type full struct{}
