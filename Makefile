@@ -85,7 +85,7 @@ deb: ## Debian packages of agent, server and boot loader, in dist/deb
 	@packaging/deb.sh "$(GO)" '$(LDFLAGS)' "$(NFPM)" "$(VERSION)" $(or $(OUT),dist/deb) $(DEB_ARCHES)
 
 need: ## install what the tests need from Debian, or name it
-	@test/need.sh mender-artifact:mender-artifact openssl:openssl initdb:postgresql mke2fs:e2fsprogs mender:mender-client unshare:util-linux systemd-analyze:systemd systemd-sysusers:systemd deb-systemd-helper:init-system-helpers fw_setenv:libubootenv-tool mkenvimage:u-boot-tools mosquitto:mosquitto grub-editenv:grub-common grub-emu:grub-emu mkfs.vfat:dosfstools mcopy:mtools
+	@test/need.sh mender-artifact:mender-artifact openssl:openssl initdb:postgresql mke2fs:e2fsprogs mender:mender-client unshare:util-linux systemd-analyze:systemd systemd-sysusers:systemd deb-systemd-helper:init-system-helpers fw_setenv:libubootenv-tool mkenvimage:u-boot-tools mosquitto:mosquitto sshd:openssh-server ssh:openssh-client losetup:mount grub-editenv:grub-common grub-emu:grub-emu mkfs.vfat:dosfstools mcopy:mtools
 
 clean: ## remove what was built
 	rm -rf bin dist .cache

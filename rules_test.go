@@ -56,6 +56,7 @@ var places = map[string]place{
 
 	"internal/control":          {3, "server", false},
 	"internal/auth":             {3, "server", false},
+	"internal/packager":         {3, "server", false},
 	"internal/frontend/mender":  {3, "server", false},
 	"internal/store/sqlite":     {3, "server", false},
 	"internal/store/postgres":   {3, "server", false},

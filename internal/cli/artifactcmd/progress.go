@@ -31,6 +31,26 @@ func newProgress(w io.Writer, verb string, total int64, off bool) *progress {
 	return p
 }
 
+// newSpinner shows how much came of something whose length nobody knows.
+func newSpinner(w io.Writer, verb string, off bool) *progress {
+	f, ok := w.(*os.File)
+	if off || !ok || !term.IsTerminal(int(f.Fd())) {
+		return &progress{}
+	}
+	p := &progress{all: mpb.New(mpb.WithOutput(f), mpb.WithWidth(64))}
+	p.bar = p.all.AddSpinner(0, mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name(verb+" "), decor.CurrentKibiByte("% .1f")),
+		mpb.AppendDecorators(decor.AverageSpeed(decor.SizeB1024(0), "% .1f"), decor.Name(" "), decor.Elapsed(decor.ET_STYLE_GO)))
+	return p
+}
+
+// add counts n more bytes.
+func (p *progress) add(n int) {
+	if p.bar != nil {
+		p.bar.IncrBy(n)
+	}
+}
+
 // reader counts what is read from r.
 func (p *progress) reader(r io.ReadCloser) io.ReadCloser {
 	if p.bar == nil {

@@ -1,6 +1,8 @@
 package artifactcmd
 
 import (
+	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -8,7 +10,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +29,7 @@ func (w *writer) run(c *cobra.Command) error {
 	bar := newProgress(c.ErrOrStderr(), "writing", w.bytes(), w.noProgress)
 	defer bar.stop()
 	w.watch(bar)
-	sum, size, err := w.write()
+	sum, size, err := w.write(c.Context())
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,8 @@ func (w *writer) fillPairs() error {
 	return err
 }
 
-// fillSoftware adds what the software provides, unless --provides says it.
+// fillSoftware adds what the software provides, and what a device said that it
+// does, unless --provides says it.
 func (w *writer) fillSoftware() error {
 	if w.software.Version == "" && !w.noVersion {
 		w.software.Version = w.spec.Name
@@ -101,6 +103,11 @@ func (w *writer) fillSoftware() error {
 	if w.floor >= 0 {
 		floor := uint64(w.floor)
 		w.software.SecurityVersion = &floor
+	}
+	for key, value := range w.carried {
+		if _, said := w.spec.Provides[key]; !said {
+			w.spec.Provides[key] = value
+		}
 	}
 	for key, value := range w.software.Provides() {
 		if said, ok := w.spec.Provides[key]; ok && said != value {
@@ -117,9 +124,6 @@ func (w *writer) fillSoftware() error {
 
 func (w *writer) fillFiles() error {
 	for _, path := range w.files {
-		if strings.HasPrefix(path, "ssh://") {
-			return usage("--file %s: snapshots over SSH are not supported", path)
-		}
 		stat, err := os.Stat(path)
 		if err != nil {
 			return err
@@ -127,7 +131,7 @@ func (w *writer) fillFiles() error {
 		if !stat.Mode().IsRegular() {
 			return usage("--file %s is not a plain file", path)
 		}
-		w.spec.Files = append(w.spec.Files, artifact.Source{Name: filepath.Base(path), Size: stat.Size(),
+		w.spec.Files = append(w.spec.Files, artifact.Source{Name: cmp.Or(w.fileName, filepath.Base(path)), Size: stat.Size(),
 			Open: func() (io.ReadCloser, error) { return os.Open(path) }})
 	}
 	if w.metaData == "" {
@@ -179,9 +183,9 @@ func (w *writer) watch(bar *progress) {
 	}
 }
 
-func (w *writer) write() (sum artifact.Digest, size int64, err error) {
+func (w *writer) write(ctx context.Context) (sum artifact.Digest, size int64, err error) {
 	err = replace(w.output, func(out io.Writer) error {
-		counted := &counter{hash: sha256.New(), w: out}
+		counted := &counter{ctx: ctx, hash: sha256.New(), w: out}
 		if err := artifact.Write(counted, w.spec); err != nil {
 			return verdict(err)
 		}
@@ -191,13 +195,19 @@ func (w *writer) write() (sum artifact.Digest, size int64, err error) {
 	return sum, size, err
 }
 
+// A counter also ends the writing when its context ends, so that nothing half
+// written is left.
 type counter struct {
+	ctx  context.Context
 	w    io.Writer
 	hash hash.Hash
 	n    int64
 }
 
 func (c *counter) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
 	c.hash.Write(p)
 	c.n += int64(len(p))
 	return c.w.Write(p)

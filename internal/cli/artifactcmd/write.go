@@ -13,7 +13,9 @@ type writer struct {
 	spec           artifact.Spec
 	software       artifact.Software
 	files, scripts []string
-	compatible     []string // more device types
+	fileName       string            // in the artifact; empty: as the file's
+	carried        map[string]string // provides of the device that the image came from
+	compatible     []string          // more device types
 	metaData, key  string
 	provides       []string
 	depends        []string
@@ -64,13 +66,18 @@ func (w *writer) payloadFlags(c *cobra.Command) {
 
 func writeRootfs() *cobra.Command {
 	w := &writer{}
-	var file string
-	c := &cobra.Command{Use: "rootfs-image", Short: "Write an artifact that replaces the root file system", Args: none,
+	var from source
+	c := &cobra.Command{Use: "rootfs-image", Short: "Write an artifact that replaces the root file system", Args: none, Long: rootfsLong,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if file == "" {
-				return usage("which image? --file IMAGE")
+			if from.name == "" {
+				return usage("which image? --file IMAGE, or ssh://USER@DEVICE")
 			}
-			w.files, w.spec.PayloadType = []string{file}, "rootfs-image"
+			w.spec.PayloadType = "rootfs-image"
+			done, err := from.open(c, w)
+			if err != nil {
+				return err
+			}
+			defer done()
 			switch {
 			case w.legacyChecksum:
 				w.spec.ChecksumKey = "rootfs_image_checksum"
@@ -82,11 +89,17 @@ func writeRootfs() *cobra.Command {
 	w.commonFlags(c)
 	w.dependsFlags(c)
 	w.payloadFlags(c)
-	c.Flags().StringVarP(&file, "file", "f", "", "`IMAGE` of the file system (required)")
+	from.flags(c.Flags())
 	c.Flags().BoolVar(&w.noChecksum, "no-checksum-provide", false, "no checksum among the provides")
 	c.Flags().BoolVar(&w.legacyChecksum, "legacy-rootfs-image-checksum", false, "provide the checksum as rootfs_image_checksum")
 	return c
 }
+
+const rootfsLong = `Write an artifact that replaces the root file system.
+
+The image is a file; or a device that runs, ssh://[user@]host[:port], whose root file system is frozen, copied and thawed by
+moult-agent snapshot there; or a block device; or a directory, of which an ext4 is made. What does not come from a file is checked with
+e2fsck, and ends where its file system ends. A device also says its type, and what its root file system provides, unless flags do.`
 
 func writeModule() *cobra.Command {
 	w := &writer{}
