@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/moult-ota/moult/internal/snapshot"
 	"github.com/moult-ota/moult/internal/version"
 )
 
@@ -105,6 +106,11 @@ func (p *program) command(ctx context.Context, args []string) (int, error) {
 	case "version", "--version":
 		fmt.Fprintln(p.stdout, version.String())
 		return exitOK, nil
+	case snapshot.GuardCommand:
+		if len(args) != 2 {
+			return 0, fmt.Errorf("%w: %s is not for people", errUsage, args[0])
+		}
+		return exitOK, snapshot.Guard(args[1], p.stdin, p.stdout)
 	}
 	if slices.ContainsFunc(args, isHelp) {
 		fmt.Fprint(p.stdout, usage, "\nSettings:\n")

@@ -14,7 +14,8 @@ type Freezer interface {
 	Freeze(mount string) (thaw func() error, err error)
 }
 
-// Kernel is the real Freezer. It needs root's rights.
+// Kernel is the real Freezer. It needs root's rights. A guard thaws when this
+// process is killed.
 type Kernel struct{}
 
 const (
@@ -27,14 +28,20 @@ func (Kernel) Freeze(mount string) (func() error, error) {
 	if err != nil {
 		return nil, fmt.Errorf("freeze %s: %w", mount, err)
 	}
-	if err := ioctl(dir, ioctlFreeze); err != nil {
+	g, err := startGuard(mount)
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("freeze %s: %w", mount, err), dir.Close())
+	}
+	if err := ioctl(dir, ioctlFreeze); err != nil {
+		return nil, errors.Join(fmt.Errorf("freeze %s: %w", mount, err), g.dismiss(), dir.Close())
 	}
 	return func() error {
 		defer dir.Close()
 		if err := ioctl(dir, ioctlThaw); err != nil {
+			_ = g.in.Close() // it tries, too
 			return fmt.Errorf("thaw %s: %w; try fsfreeze -u %s, or SysRq j", mount, err, mount)
 		}
+		_ = g.dismiss() // it is thawed, whatever the guard says
 		return nil
 	}, nil
 }

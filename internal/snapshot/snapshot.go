@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync/atomic"
 	"time"
 )
@@ -30,7 +29,7 @@ const (
 // is thawed. Its copying goroutine may outlive it, blocked in w, when it
 // returns ErrStalled or the error of ctx; w must not be used any more.
 func Stream(ctx context.Context, w io.Writer, s Source, o Options) (err error) {
-	f, err := os.Open(s.Path)
+	f, err := openMedium(s.Path)
 	if err != nil {
 		return fmt.Errorf("open source: %w", err)
 	}
@@ -76,9 +75,12 @@ func pour(w io.Writer, r io.Reader, moved *atomic.Int64) (err error) {
 			err = fmt.Errorf("copy image: %v", p)
 		}
 	}()
-	buf := make([]byte, chunk)
+	buf := aligned(chunk)
 	for {
-		n, err := r.Read(buf)
+		n, err := io.ReadFull(r, buf)
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			err = io.EOF
+		}
 		if _, werr := w.Write(buf[:n]); werr != nil {
 			return fmt.Errorf("write image: %w", werr)
 		}

@@ -96,15 +96,8 @@ func TestFindRefusesWhatIsOnNoDevice(t *testing.T) {
 // TestFreezeForReal freezes a mounted ext4 while a writer writes. It needs
 // root's rights and loop devices.
 func TestFreezeForReal(t *testing.T) {
-	dir := t.TempDir()
-	image, mount, copied := filepath.Join(dir, "image"), filepath.Join(dir, "a mount"), filepath.Join(dir, "copied")
-	if err := os.Mkdir(mount, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	run(t, "truncate", "-s", "32M", image)
-	run(t, "mke2fs", "-q", "-t", "ext4", image)
-	run(t, "mount", "-o", "loop", image, mount)
-	t.Cleanup(func() { run(t, "umount", mount) })
+	mount := mountExt4(t)
+	copied := filepath.Join(t.TempDir(), "copied")
 	s, err := Find(mount)
 	if err != nil || s.Mount != mount {
 		t.Fatalf("Find(%s) = %+v, %v; want it mounted there", mount, s, err)
