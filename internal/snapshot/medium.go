@@ -1,0 +1,26 @@
+package snapshot
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// openMedium opens what is read past the page cache where that is possible:
+// the cache of a device knows nothing of what was written to the file system
+// on it.
+func openMedium(path string) (*os.File, error) {
+	if f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECT, 0); err == nil {
+		return f, nil
+	}
+	return os.Open(path)
+}
+
+// aligned returns n bytes that start on a page, as reading past the cache
+// needs.
+func aligned(n int) []byte {
+	const page = 4096
+	p := make([]byte, n+page)
+	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(p)))) & (page - 1)
+	return p[skip : skip+n : skip+n]
+}
