@@ -72,6 +72,7 @@ var places = map[string]place{
 	"internal/install/module":   {3, "device", false},
 	"internal/link/httplink":    {3, "device", false},
 	"internal/snapshot":         {3, "device", false},
+	"internal/capture":          {3, "server", false},
 
 	"internal/api": {4, "server", false},
 
