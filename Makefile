@@ -35,13 +35,13 @@ VM_NEEDS = qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs mkimage:u-boot-to
 test: need lint ## everything that must hold; installs what it needs
 	$(GO) test -timeout 9m ./...
 	@test/need.sh $(VM_NEEDS)
-	$(GO) test -tags vm -short -count=1 -timeout 25m -v ./test/vm
+	$(GO) test -tags vm -count=1 -timeout 25m -v ./test/vm
 	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
 
 vmtest: ## update virtual machines with each boot loader, well and badly, and cut their power 102 times; over an hour (VM_SEED=n)
 	@test/need.sh $(VM_NEEDS)
-	$(GO) test -tags vm -count=1 -timeout 3h -v ./test/vm
+	$(GO) test -tags vm -count=1 -timeout 3h -v ./test/vm -args -nightly
 	$(GO) test -tags vm -count=1 -timeout 15m -v ./test/sblvm
 
 vm: ## one virtual machine, with its console on the terminal (MACHINE=sbl, uboot or grub)

@@ -52,9 +52,9 @@ func moments(name string) []moment {
 // real time comes by them; VM_CUTS=n so many cuts on each machine.
 func TestCuts(t *testing.T) {
 	seed := number(t, "VM_SEED", int(time.Now().Unix()))
-	cuts := 34
-	if testing.Short() {
-		cuts = 4
+	cuts := 4
+	if *nightly {
+		cuts = 34
 	}
 	cuts = number(t, "VM_CUTS", cuts)
 	for i, name := range []string{"sbl", "uboot", "grub"} {

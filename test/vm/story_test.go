@@ -44,7 +44,7 @@ func story(t *testing.T, name string) {
 	w.power()
 	w.join()
 	for _, c := range append(everyones[:len(everyones):len(everyones)], stories[name]...) {
-		if c.long && testing.Short() {
+		if c.long && !*nightly {
 			continue
 		}
 		began := time.Now()

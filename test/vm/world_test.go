@@ -15,7 +15,10 @@ import (
 	"time"
 )
 
-var loud = flag.Bool("console", false, "show the machine's console")
+var (
+	loud    = flag.Bool("console", false, "show the machine's console")
+	nightly = flag.Bool("nightly", false, "tell all stories, and cut the power often; over an hour")
+)
 
 // most is how long anything may take on a slow computer: an update with two
 // starts that fail is five starts of two kernels.
