@@ -132,8 +132,8 @@ func (w *world) unlike(name string) release {
 
 // cutOnce waits for a moment and cuts the power, unless the update ends before.
 func (w *world) cutOnce(said <-chan string) bool {
-	all := moments(w.name)
-	m := all[w.chance.IntN(len(all))]
+	those := moments(w.name)
+	m := those[w.chance.IntN(len(those))]
 	var t trap
 	if m.writes > 0 {
 		from, to := w.disk.parts[m.first], w.disk.parts[m.last]

@@ -13,7 +13,7 @@ import (
 type chapter struct {
 	name string
 	tell func(*world)
-	long bool // not with -short
+	long bool // only with -nightly
 }
 
 // everyones begin the story of each machine. Each begins where the one before

@@ -184,11 +184,11 @@ var isUp = regexp.MustCompile(`vm: artifact_name=(\S+) is up: .*moult\.slot=([AB
 // of that name, bit by bit, and returns the name.
 func (w *world) whole() string {
 	w.Helper()
-	all := isUp.FindAllStringSubmatch(w.con.all(), -1)
-	if all == nil {
+	up := isUp.FindAllStringSubmatch(w.con.all(), -1)
+	if up == nil {
 		return "nothing"
 	}
-	name, in := all[len(all)-1][1], all[len(all)-1][2]
+	name, in := up[len(up)-1][1], up[len(up)-1][2]
 	want, err := os.ReadFile(w.desk.path(name + ".ext4"))
 	w.ok(err)
 	got := make([]byte, len(want))
