@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 
@@ -112,6 +113,29 @@ func TestMakeIsDoneOnce(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("%s: Make = %v, %v, want the first object", name, got.Spec, err)
 		}
+	}
+}
+
+// TestManyAtOnce makes and reads the same objects from many goroutines.
+func TestManyAtOnce(t *testing.T) {
+	s := fresh(t)
+	var wg sync.WaitGroup
+	for i := range 12 {
+		wg.Go(func() {
+			plain := pattern(300_000 + i%3)
+			o, err := s.make1(plain)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if got := fetch(t, s.Packager, o.Artifact); !bytes.Equal(got, plain) {
+				t.Errorf("%d bytes: %d come back", len(plain), len(got))
+			}
+		})
+	}
+	wg.Wait()
+	if names := s.files(t); len(names) != 9 {
+		t.Errorf("3 objects have files %q", names)
 	}
 }
 

@@ -90,7 +90,7 @@ func TestMisplacedPieces(t *testing.T) {
 		"empty":                            s.forged(Data, 5, nil),
 		"page truncated":                   s.forged(LeafPage, 2, s.piece(LeafPage, 2)[32:]),
 		"index behind the last":            s.forged(Data, 300, full),
-		"largest index":                    s.forged(Data, math.MaxUint32, full),
+		"largest index":                    s.forged(Data, -1, full),
 		"page behind the last":             s.forged(LeafPage, 3, s.piece(LeafPage, 2)),
 		"list as a page":                   s.forged(LeafPage, 2, s.list),
 		"message cut in the header":        s.answer(Data, 5)[:10],
