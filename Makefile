@@ -39,7 +39,7 @@ test: need lint ## everything that must hold; installs what it needs
 	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
 
-vmtest: ## update virtual machines with each boot loader, well and badly, and cut their power 102 times; over an hour (VM_SEED=n)
+vmtest: ## update virtual machines with each boot loader, well and badly, and cut their power 102 times; most of an hour (VM_SEED=n)
 	@test/need.sh $(VM_NEEDS)
 	$(GO) test -tags vm -count=1 -timeout 3h -v ./test/vm -args -nightly
 	$(GO) test -tags vm -count=1 -timeout 15m -v ./test/sblvm
