@@ -39,12 +39,20 @@ func gather() (parts, error) {
 			return parts{}, err
 		}
 	}
-	for _, name := range []string{"moult", "moult-agent", "moult-sbl"} {
-		if _, err := run(".", "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", cache+"/bin/", "./cmd/"+name); err != nil {
-			return parts{}, err
-		}
+	if err := build(); err != nil {
+		return parts{}, err
 	}
 	return find()
+}
+
+// build builds the programs, those of devices as they are released.
+func build() error {
+	_, err := run(".", "env", "CGO_ENABLED=0", "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", cache+"/bin/", "./cmd/moult")
+	for _, name := range []string{"moult-agent", "moult-sbl"} {
+		_, berr := run(".", "cmd/"+name+"/build.sh", "go", "-s -w", cache+"/bin/")
+		err = errors.Join(err, berr)
+	}
+	return err
 }
 
 // fetch unpacks the cloud kernel, busybox and the boot loaders; nothing is

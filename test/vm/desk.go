@@ -20,6 +20,8 @@ type desk struct {
 	url    string // as this machine reaches it
 	token  string // of an operator
 	env    []string
+
+	machine int // of several, which is on; from 0
 }
 
 // open starts a server with its data below dir, and makes a key to sign with.

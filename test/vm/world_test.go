@@ -164,6 +164,15 @@ func (w *world) ended(id, want string) {
 // there.
 func (w *world) runs(name string) {
 	w.Helper()
+	w.shows(name)
+	if up := w.whole(); up != name {
+		w.Errorf("what started last is %s, want %s", up, name)
+	}
+}
+
+// shows waits until the server has heard what is installed.
+func (w *world) shows(name string) {
+	w.Helper()
 	end := time.Now().Add(30 * time.Second) // the inventory comes after the report
 	out := ""
 	for !strings.Contains(out, `"artifact_name": "`+name+`"`) {
@@ -172,9 +181,6 @@ func (w *world) runs(name string) {
 		}
 		time.Sleep(200 * time.Millisecond)
 		out = w.moult("device", "show", w.id, "-o", "json")
-	}
-	if up := w.whole(); up != name {
-		w.Errorf("what started last is %s, want %s", up, name)
 	}
 }
 
