@@ -69,8 +69,9 @@ func Capacity(f File) (int64, error) {
 	return size&^(DescriptorSize-1) - DescriptorSize, nil
 }
 
-// aligned returns n bytes that start on a page.
-func aligned(n int) []byte {
+// Aligned returns n bytes that start on a page, as reading past the page cache
+// needs.
+func Aligned(n int) []byte {
 	p := make([]byte, n+page)
 	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(p)))) & (page - 1)
 	return p[skip : skip+n : skip+n]

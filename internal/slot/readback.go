@@ -36,7 +36,7 @@ type readAt func(p []byte, off int64) (int, error)
 // readAll sums the first length bytes.
 func (r readAt) readAll(length int64) (*sums, error) {
 	s := newSums()
-	buf := aligned(int(min(chunk, pages(length))))
+	buf := Aligned(int(min(chunk, pages(length))))
 	for s.size < length {
 		p, err := r.piece(buf, s.size, length)
 		if err != nil {

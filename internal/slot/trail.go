@@ -20,7 +20,7 @@ func newTrail(r readAt) *trail {
 		free: make(chan []byte, buffers), full: make(chan []byte, buffers),
 	}
 	for range buffers {
-		t.free <- aligned(chunk)
+		t.free <- Aligned(chunk)
 	}
 	return t
 }

@@ -169,7 +169,7 @@ func (w *Writer) seal(page []byte) error {
 	if err := w.f.Sync(); err != nil {
 		return writing("store slot descriptor", err)
 	}
-	again := aligned(DescriptorSize)
+	again := Aligned(DescriptorSize)
 	if n, err := uncached(w.f)(again, w.room); n < len(again) {
 		return fmt.Errorf("read back slot descriptor: %w", err)
 	}

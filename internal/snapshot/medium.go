@@ -3,7 +3,6 @@ package snapshot
 import (
 	"os"
 	"syscall"
-	"unsafe"
 )
 
 // openMedium opens what is read past the page cache where that is possible:
@@ -14,13 +13,4 @@ func openMedium(path string) (*os.File, error) {
 		return f, nil
 	}
 	return os.Open(path)
-}
-
-// aligned returns n bytes that start on a page, as reading past the cache
-// needs.
-func aligned(n int) []byte {
-	const page = 4096
-	p := make([]byte, n+page)
-	skip := -int(uintptr(unsafe.Pointer(unsafe.SliceData(p)))) & (page - 1)
-	return p[skip : skip+n : skip+n]
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"github.com/moult-ota/moult/internal/slot"
 )
 
 // Options say how to copy; the zero value freezes for real when it can.
@@ -75,7 +77,7 @@ func pour(w io.Writer, r io.Reader, moved *atomic.Int64) (err error) {
 			err = fmt.Errorf("copy image: %v", p)
 		}
 	}()
-	buf := aligned(chunk)
+	buf := slot.Aligned(chunk)
 	for {
 		n, err := io.ReadFull(r, buf)
 		if errors.Is(err, io.ErrUnexpectedEOF) {
