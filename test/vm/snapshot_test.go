@@ -3,10 +3,12 @@
 package main
 
 import (
+	"bufio"
 	"compress/gzip"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"testing"
@@ -68,27 +70,36 @@ func (w *world) busy(name string, port int) release {
 	return release{name: name, initrd: strings.Replace(initrd, "ro,noload", "rw", 1), init: strings.Replace(init, "export PATH=/bin", "export PATH=/bin\n/bin/busybox mkdir -p /var", 1)}
 }
 
-// receive lets the machine begin, and takes what it sends.
+// receive lets the machine begin, by an answer to its question, and takes what
+// it sends then.
 func (w *world) receive(l net.Listener, path string) {
 	w.Helper()
-	_ = l.(*net.TCPListener).SetDeadline(time.Now().Add(most))
-	c, err := l.Accept()
-	w.ok(err)
-	_, err = io.WriteString(c, "HTTP/1.0 200 OK\r\n\r\n")
-	w.ok(err)
-	w.ok(c.Close())
-	c, err = l.Accept()
-	w.ok(err)
-	defer c.Close()
+	end := time.Now().Add(most)
+	w.ok(l.(*net.TCPListener).SetDeadline(end))
+	for {
+		c, err := l.Accept()
+		w.ok(err)
+		w.ok(c.SetDeadline(end))
+		in := bufio.NewReader(c)
+		if begin, _ := in.Peek(3); string(begin) != "GET" {
+			w.keep(in, path)
+			w.ok(c.Close())
+			return
+		}
+		_, err = http.ReadRequest(in)
+		w.ok(err)
+		_, _ = io.WriteString(c, "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+		_ = c.Close()
+	}
+}
+
+// keep stores a snapshot, which must have come to its end.
+func (w *world) keep(in io.Reader, path string) {
+	w.Helper()
 	f, err := os.Create(path)
 	w.ok(err)
-	_, err = io.Copy(f, c)
-	w.ok(err)
-	w.ok(f.Close())
-	f, err = os.Open(path)
-	w.ok(err)
 	defer f.Close()
-	z, err := gzip.NewReader(f)
+	z, err := gzip.NewReader(io.TeeReader(in, f))
 	w.ok(err)
 	n, err := io.Copy(io.Discard, z)
 	w.ok(err)
