@@ -26,11 +26,11 @@ func (d *desk) factory(r release) (*disk, error) {
 		return nil, err
 	}
 	if _, err := os.Stat(dir + "/files"); err == nil {
-		if err := ext4(dir+"/boot", d.board.parts()[0].size, dir+"/files"); err != nil {
+		if err := ext4(dir+"/boot", d.board.parts()[0].size, dir+"/files", unsummed); err != nil {
 			return nil, err
 		}
 	}
-	if err := ext4(dir+"/moult-data", dataSize, dir+"/empty"); err != nil {
+	if err := ext4(dir+"/moult-data", dataSize, dir+"/empty", unsummed); err != nil {
 		return nil, err
 	}
 	disk, err := newDisk(d.path("disk"), d.board.parts())

@@ -86,11 +86,16 @@ func (d *desk) slotInitrd(r release, dir, path string) error {
 }
 
 // ext4 makes a file system of size MiB with the files of dir.
-func ext4(path string, size int64, dir string) error {
+func ext4(path string, size int64, dir string, more ...string) error {
 	_ = os.Remove(path)
-	_, err := run(".", "mke2fs", "-q", "-t", "ext4", "-d", dir, "-E", "root_owner=0:0", path, fmt.Sprintf("%dM", size))
+	args := append([]string{"-q", "-t", "ext4", "-d", dir, "-E", "root_owner=0:0"}, more...)
+	_, err := run(".", "mke2fs", append(args, path, fmt.Sprintf("%dM", size))...)
 	return err
 }
+
+// unsummed makes a file system that survives a superblock of which a cut left
+// half: with sums it is refused until e2fsck ran, which these machines lack.
+const unsummed = "-O^metadata_csum"
 
 func or(text, otherwise string) string {
 	if text != "" {
