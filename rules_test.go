@@ -53,6 +53,7 @@ var places = map[string]place{
 	"internal/update":     {2, "device", true},
 	"internal/install":    {2, "device", false},
 	"internal/link":       {2, "device", false},
+	"internal/child":      {2, "device", false},
 
 	"internal/control":          {3, "server", false},
 	"internal/auth":             {3, "server", false},
