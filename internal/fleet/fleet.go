@@ -62,6 +62,7 @@ var (
 	ErrCanceled     = deployment.ErrCanceled
 	ErrTooLarge     = errors.New("too large")
 	ErrBusy         = errors.New("server is busy") // ask again later; a front end says when
+	ErrStale        = errors.New("a newer session key is known")
 )
 
 // A Credential is what a device shows to be let in.

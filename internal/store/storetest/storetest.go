@@ -41,6 +41,7 @@ func Run(t *testing.T, fresh func(t testing.TB) Opener) {
 		{"devices", devices},
 		{"device counts", deviceCounts},
 		{"keys and inventory", keysAndInventory},
+		{"members", members},
 		{"releases", releases},
 		{"deployments and assignments", assignments},
 		{"implied devices", impliedDevices},
