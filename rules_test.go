@@ -59,6 +59,7 @@ var places = map[string]place{
 	"internal/auth":             {3, "server", false},
 	"internal/packager":         {3, "server", false},
 	"internal/frontend/mender":  {3, "server", false},
+	"internal/frontend/mqtt":    {3, "server", false},
 	"internal/store/sqlite":     {3, "server", false},
 	"internal/store/postgres":   {3, "server", false},
 	"internal/blob/disk":        {3, "server", false},
