@@ -59,7 +59,10 @@ func (a *Agent) installers() {
 // installer returns what installs payloads of a kind; the error names the kind
 // when nothing does.
 func (a *Agent) installer(kind string) (install.Installer, error) {
+	maker, other := a.o.Installers[kind]
 	switch {
+	case other:
+		return maker(a.log.note), nil
 	case kind == payloadType && a.slots != nil:
 		return a.slots, nil
 	case kind == "":
@@ -75,5 +78,5 @@ func (a *Agent) installer(kind string) (install.Installer, error) {
 
 // written is what the record remembers of the payload.
 func (a *Agent) written() install.Written {
-	return install.Written{Target: a.record.Target, Image: a.record.Image, Security: a.record.Floor}
+	return install.Written{Target: a.record.Target, Image: a.record.Image, Security: a.record.Floor, Child: a.record.Child}
 }

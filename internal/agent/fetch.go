@@ -98,7 +98,7 @@ func (a *Agent) install(ctx context.Context, in io.Reader, stop func()) (update.
 		return update.Fetched{}, err
 	}
 	return update.Fetched{
-		Artifact: h.Name, Kind: h.PayloadType, Target: w.Target, Image: w.Image,
+		Artifact: h.Name, Kind: h.PayloadType, Target: w.Target, Image: w.Image, Child: w.Child,
 		FloorKey: security.Key, Floor: security.Floor,
 		Pending: artifact.Merge(a.record.Provides(), h.Provides, h.Clears, h.ClearsSet),
 	}, nil
@@ -126,7 +126,7 @@ func (a *Agent) unfetched(ctx context.Context, src source, err error) update.Eve
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, link.ErrCanceled), errors.Is(cause, link.ErrNotFound):
 		return update.Canceled{}
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errRefused), errors.Is(err, install.ErrRefused):
 		return update.Refused{Detail: err.Error()}
 	}
 	switch broken := src.Broken(); {

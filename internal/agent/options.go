@@ -14,6 +14,7 @@ import (
 	"github.com/moult-ota/moult/internal/boot"
 	"github.com/moult-ota/moult/internal/deployment"
 	"github.com/moult-ota/moult/internal/device"
+	"github.com/moult-ota/moult/internal/install"
 	"github.com/moult-ota/moult/internal/inventory"
 	"github.com/moult-ota/moult/internal/link"
 	"github.com/moult-ota/moult/internal/slot"
@@ -48,6 +49,7 @@ type Options struct {
 	Open       func(slot.Slot) (slot.File, error)    // opens a slot to write; nil: without slots
 	Modules    string                                // folder of update modules; empty: none
 	ModuleWork string                                // folder where modules work; needed with Modules
+	Installers map[string]Maker                      // of other payload types; nil: none
 	Health     func(ctx context.Context) error       // self-test of a new image; nil passes
 	Extra      func() inventory.Attributes           // more inventory; nil: none
 	Lock       func(context.Context) (func(), error) // held while not waiting; nil: none needed
@@ -78,6 +80,9 @@ type Options struct {
 	// Watch is told of every state and of download progress; nil means nobody.
 	Watch func(Sight)
 }
+
+// A Maker makes an installer. note adds a line to the log of the update.
+type Maker func(note func(level, message string)) install.Installer
 
 // A Sight is what an onlooker sees of an update under way.
 type Sight struct {

@@ -32,8 +32,14 @@ type Installer interface {
 	Clean(ctx context.Context) error
 }
 
-// ErrKept is returned when a roll back comes after the confirmation.
-var ErrKept = errors.New("already permanent")
+// Errors for callers that branch.
+var (
+	// ErrKept is returned when a roll back comes after the confirmation.
+	ErrKept = errors.New("already permanent")
+	// ErrRefused is returned by Write for a payload that must not be installed
+	// here, however often it comes.
+	ErrRefused = errors.New("payload refused")
+)
 
 // A Reason says why something is rolled back.
 type Reason int
@@ -60,6 +66,10 @@ type Payload struct {
 // Written is what an update needs to remember of a payload.
 type Written struct {
 	Target   slot.Slot // the slot that was written; None for other kinds
-	Image    string    // SHA-256 of the image in it, hex
+	Image    string    // SHA-256 of the image in it, hex; other kinds keep here what they like
 	Security uint32
+	// Child says that it is for a device behind this one. Boots of this device
+	// neither start nor stop it, and after one every method but Write is called
+	// again where the update was, Activate too.
+	Child bool
 }

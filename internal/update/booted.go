@@ -29,8 +29,11 @@ func (u Rules) booted(r Record, e Booted, now time.Time) Record {
 	case Reverting, Returning:
 		return u.bootedBack(r, now)
 	}
-	if r.Target.Valid() {
+	switch {
+	case r.Target.Valid():
 		return u.bootedSlots(r, e, now)
+	case r.Child:
+		return u.bootedBesideChild(r, now)
 	}
 	return u.bootedInPlace(r, now)
 }
@@ -114,6 +117,21 @@ func (u Rules) bootedInPlace(r Record, now time.Time) Record {
 		return r
 	case r.Boots > maxTrials:
 		return u.try(r, now).fail("interrupted too often")
+	}
+	return u.try(r.enter(Checking), now)
+}
+
+// bootedBesideChild handles a boot of the gateway during an update of a child.
+// The child may have been through anything meanwhile, so it is asked anew.
+func (u Rules) bootedBesideChild(r Record, now time.Time) Record {
+	switch {
+	case r.Phase == Waiting:
+		r.Boots = 0
+		return r
+	case r.Boots > maxBoots:
+		return r.fail("interrupted too often")
+	case r.Phase == Activating, r.Phase == Confirming:
+		return r
 	}
 	return u.try(r.enter(Checking), now)
 }

@@ -21,9 +21,9 @@ func anything(rng *rand.Rand) update.Event {
 		update.Offered{Deployment: id, Artifact: fmt.Sprint("fw-", rng.IntN(3))},
 		update.Offered{Standalone: true},
 		update.Nothing{}, update.OK{}, update.OK{}, update.OK{}, update.OK{}, update.Broke{}, update.Down{},
-		update.Canceled{}, update.Kept{}, update.Refused{}, update.Expired{}, written, module,
+		update.Canceled{}, update.Kept{}, update.Refused{}, update.Expired{}, written, module, child,
 		update.Activated{Boot: rng.IntN(2) == 0}, update.Commit{}, update.Abandon{}, update.Tick{},
-	}[rng.IntN(20)]
+	}[rng.IntN(21)]
 }
 
 // A ledger remembers what the promises of the package are about.
@@ -78,7 +78,7 @@ func TestPromisesByChance(t *testing.T) {
 var answers = map[update.Act][]update.Event{
 	update.Poll:         {update.Down{}},
 	update.Report:       {update.Down{}, update.OK{}},
-	update.Fetch:        {update.Down{}, update.Broke{}, update.Expired{}, written, module},
+	update.Fetch:        {update.Down{}, update.Broke{}, update.Expired{}, written, module, child},
 	update.Activate:     {update.Broke{}, update.Activated{}, update.Activated{Boot: true}},
 	update.Reboot:       {update.Booted{Running: slot.A}, update.Booted{Running: slot.B, Trial: slot.B}, update.Broke{}},
 	update.CheckHealth:  {update.OK{}, update.Broke{}},

@@ -28,6 +28,14 @@ func (r Record) fail(detail string) Record {
 	return r.revert(deployment.Failed, detail)
 }
 
+// stuck says what nobody could undo on a child. It is not known what runs there.
+func (r Record) stuck(detail string) Record {
+	if r.Child {
+		r.Outcome.State, r.Outcome.Detail = deployment.Failed, cut(r.Outcome.Detail+"; cannot go back: "+detail)
+	}
+	return r
+}
+
 func cut(detail string) string {
 	return strings.ToValidUTF8(detail[:min(len(detail), maxDetail)], "")
 }
@@ -58,6 +66,11 @@ func (r Record) repeats() bool { return r.Outcome == r.Last }
 
 // confirmed makes what was pending installed.
 func (u Rules) confirmed(r Record, now time.Time) Record {
+	return u.close(r.permanent().end(deployment.Done, ""), now)
+}
+
+// permanent is r with the new image for good.
+func (r Record) permanent() Record {
 	r = r.install(r.Target, r.Pending)
 	if r.FloorOf != "" {
 		floors := maps.Clone(r.Floors)
@@ -67,13 +80,17 @@ func (u Rules) confirmed(r Record, now time.Time) Record {
 		floors[r.FloorOf] = max(floors[r.FloorOf], r.Floor)
 		r.Floors = floors
 	}
-	return u.close(r.end(deployment.Done, ""), now)
+	return r
 }
 
-// kept believes the register: the image is permanent after all.
+// kept believes the register: the image is permanent after all. A child's may
+// be so although it failed its checks.
 func (u Rules) kept(r Record, now time.Time) Record {
-	if r.Phase != Reverting {
+	switch {
+	case r.Phase != Reverting:
 		return r
+	case r.Child && r.Why == Unfit:
+		return u.close(r.permanent().end(deployment.Failed, "the new image is permanent, but: "+r.Outcome.Detail), now)
 	}
 	return u.confirmed(r, now)
 }

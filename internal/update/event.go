@@ -63,7 +63,8 @@ type (
 		Artifact string
 		Kind     string
 		Target   slot.Slot
-		Image    string // SHA-256 of a slot's image, hex
+		Image    string // SHA-256 of a slot's image, hex; else what the installer remembers
+		Child    bool   // it is for a device behind this one
 		FloorKey string // the provide that holds Floor; empty for none
 		Floor    uint32
 		Pending  Provides

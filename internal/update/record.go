@@ -49,6 +49,7 @@ type Why string
 const (
 	NoContact Why = "no contact"
 	Operator  Why = "operator"
+	Unfit     Why = "unfit" // it failed its checks
 )
 
 // because returns r with the reason for giving the new image up.
@@ -76,7 +77,8 @@ type Record struct {
 	// What was verified and written, from Fetched on.
 	Kind    string    `json:"kind,omitempty"`     // payload type, names the installer
 	Target  slot.Slot `json:"target,omitempty"`   // slot of the new image; None: installed in place
-	Image   string    `json:"image,omitempty"`    // SHA-256 of the image in Target, hex
+	Image   string    `json:"image,omitempty"`    // SHA-256 of the image in Target, hex; else what the installer remembers
+	Child   bool      `json:"child,omitempty"`    // of a device behind this one, whose boots are not this one's
 	Floor   uint32    `json:"floor,omitempty"`    // security version, the floor once confirmed
 	FloorOf string    `json:"floor_of,omitempty"` // the provide that holds it
 	Pending Provides  `json:"pending,omitempty"`  // provides once confirmed

@@ -57,12 +57,14 @@ func (u Rules) broke(r Record, detail string, now time.Time) Record {
 	switch r.Phase {
 	case Fetching:
 		return u.close(r.end(deployment.Failed, detail), now)
-	case Activating, Checking:
+	case Activating:
 		return r.fail(detail)
+	case Checking:
+		return r.because(Unfit).fail(detail)
 	case Rebooting, Confirming:
 		return u.retry(r, now, maxWrites, func() Record { return r.fail(detail) })
 	case Reverting:
-		return u.retry(r, now, maxWrites, func() Record { return u.reverted(r, now) })
+		return u.retry(r, now, maxWrites, func() Record { return u.reverted(r.stuck(detail), now) })
 	case Returning:
 		return u.retry(r, now, maxWrites, func() Record { return u.close(r.begin(Reporting), now) })
 	}

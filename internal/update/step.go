@@ -96,7 +96,7 @@ func fetched(r Record, e Fetched) Record {
 	if r.Phase != Fetching {
 		return r
 	}
-	r.Artifact, r.Kind, r.Target, r.Image = e.Artifact, e.Kind, e.Target, e.Image
+	r.Artifact, r.Kind, r.Target, r.Image, r.Child = e.Artifact, e.Kind, e.Target, e.Image, e.Child
 	r.FloorOf, r.Floor, r.Pending = e.FloorKey, e.Floor, e.Pending
 	if r.Standalone {
 		return r.begin(Activating)

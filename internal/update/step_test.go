@@ -18,6 +18,7 @@ var (
 	written = update.Fetched{Artifact: "fw-2", Kind: "rootfs-image", Target: slot.B, Image: "ab",
 		FloorKey: "rootfs-image.security_version", Floor: 3, Pending: update.Provides{"artifact_name": "fw-2"}}
 	module  = update.Fetched{Artifact: "fw-2", Kind: "deb", Pending: update.Provides{"artifact_name": "fw-2"}}
+	child   = update.Fetched{Artifact: "fw-2", Kind: "mcuboot-image", Image: "ab 1.2.3", Child: true, Pending: update.Provides{"artifact_name": "fw-2"}}
 	bootOld = update.Booted{Running: slot.A}
 	bootNew = update.Booted{Running: slot.B, Trial: slot.B}
 	gaveUp  = update.Booted{Running: slot.A, Failed: slot.B, Why: "tries"}
@@ -128,6 +129,15 @@ func TestStep(t *testing.T) {
 		{"module without boot", fetching, stretch{module, ok, update.Activated{}}, "checking", update.CheckHealth, "", ""},
 		{"module, power cut", fetching, stretch{module, ok, update.Activated{}, ok, update.Booted{}}, "reverting", update.RollBack, "", "interrupted"},
 		{"module, checks fail", fetching, stretch{module, ok, update.Activated{}, update.Broke{Detail: "x"}, ok}, "reporting", update.Report, "rolled-back", "x"},
+		{"child, power cut before it is known to have changed", fetching, stretch{child, ok, update.Booted{}}, "activating", update.Activate, "", ""},
+		{"child, does not take it", fetching, stretch{child, ok, update.Broke{Detail: "x"}, ok}, "reporting", update.Report, "failed", "x"},
+		{"child, power cut on trial", fetching, stretch{child, ok, update.Activated{}, ok, update.Booted{}}, "checking", update.CheckHealth, "", ""},
+		{"child, power cut while confirming", fetching, stretch{child, ok, update.Activated{}, ok, ok, ok, update.Booted{}}, "confirming", update.Confirm, "", ""},
+		{"child, cut for ever", fetching, append(stretch{child, ok, update.Activated{}}, repeat(25, update.Booted{})...), "reverting", update.RollBack, "", "interrupted too often"},
+		{"child, checks fail", fetching, stretch{child, ok, update.Activated{}, update.Broke{Detail: "x"}, ok}, "reporting", update.Report, "rolled-back", "x"},
+		{"child, checks fail, and it is gone", fetching, append(stretch{child, ok, update.Activated{}, update.Broke{Detail: "x"}}, repeat(4, update.Broke{Detail: "away"})...), "reporting", update.Report, "failed", "x; cannot go back: away"},
+		{"child, checks fail, and it is permanent", fetching, stretch{child, ok, update.Activated{}, update.Broke{Detail: "x"}, update.Kept{}}, "reporting", update.Report, "failed", "the new image is permanent, but: x"},
+		{"child, confirmed but the answers were lost", fetching, append(append(stretch{child, ok, update.Activated{}, ok, ok, ok}, repeat(4, update.Broke{Detail: "x"})...), update.Kept{}), "reporting", update.Report, "done", ""},
 		{"module with boot", fetching, stretch{module, ok, update.Activated{Boot: true}, ok, update.Booted{}}, "checking", update.CheckHealth, "", ""},
 	}
 	for _, tt := range tests {
