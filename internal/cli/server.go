@@ -47,6 +47,13 @@ func (p *program) serverCommand() *cobra.Command {
 			_, err = fmt.Fprintln(p.out, secret)
 			return err
 		}),
+		p.serverSub(sf, "session-pins", "Print what devices pin to know this server behind any broker", func(c *cobra.Command, o server.Options) error {
+			return p.printLines(server.SessionPins(o))
+		}),
+		p.serverSub(sf, "rotate-session-keys", "Make new session keys; the ones before stay good until the next time; the server must be stopped", func(c *cobra.Command, o server.Options) error {
+			return p.printLines(server.RotateSessionKeys(o))
+		}),
+		p.brokerCommand(),
 	)
 	return run
 }

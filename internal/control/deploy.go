@@ -264,3 +264,26 @@ func (c *Control) RetryDeployment(ctx context.Context, id deployment.ID) (n int,
 	})
 	return n, err
 }
+
+// DeploymentTypes names the device types that a deployment is for; none for
+// one that names its devices.
+func (c *Control) DeploymentTypes(ctx context.Context, id deployment.ID) (types []string, err error) {
+	err = c.DB.View(ctx, func(r store.Reader) error {
+		d, err := r.BareDeployment(id)
+		if err != nil {
+			return found("deployment "+string(id), err)
+		}
+		switch d.Target.Kind {
+		case deployment.ByType:
+			types = []string{d.Target.Type}
+		case deployment.All:
+			all, err := artifactsOf(r, d.Deployment)
+			for _, a := range all {
+				types = append(types, a.DeviceTypes...)
+			}
+			return err
+		}
+		return nil
+	})
+	return types, err
+}

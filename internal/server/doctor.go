@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -30,6 +31,7 @@ func Doctor(ctx context.Context, o Options, out io.Writer) error {
 	}{
 		{"clock", func() (string, error) { return checkClock(time.Now()) }},
 		{"port", func() (string, error) { return checkPort(o.Listen) }},
+		{"mqtt", func() (string, error) { return checkPorts(o.MQTT, o.MQTTLeaves) }},
 		{"tls", func() (string, error) { return checkTLS(o) }},
 		{"data", func() (string, error) { return checkData(o.Data) }},
 		{"database", func() (string, error) { return checkDB(ctx, o) }},
@@ -61,6 +63,25 @@ func checkPort(address string) (string, error) {
 		return "", fmt.Errorf("%w (a server that already runs here has it, too)", err)
 	}
 	return address + " is free", l.Close()
+}
+
+// checkPorts checks those of addresses that are said.
+func checkPorts(addresses ...string) (string, error) {
+	all := []string{}
+	for _, a := range addresses {
+		if a == "" {
+			continue
+		}
+		said, err := checkPort(a)
+		if err != nil {
+			return "", err
+		}
+		all = append(all, said)
+	}
+	if len(all) == 0 {
+		return "off", nil
+	}
+	return strings.Join(all, ", "), nil
 }
 
 func checkTLS(o Options) (string, error) {

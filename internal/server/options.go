@@ -25,6 +25,13 @@ type Options struct {
 	TLSKey       string
 	InsecureHTTP bool
 	VerifyKeys   []string
+	MQTT         string
+	MQTTLeaves   string
+	MQTTBroker   string
+	MQTTCA       string
+	MQTTCert     string
+	MQTTKey      string
+	MQTTRate     string
 	Metrics      string
 	LogLevel     string
 	LogFormat    string
@@ -32,7 +39,7 @@ type Options struct {
 
 // Defaults are what a server does when it is told nothing.
 func Defaults() Options {
-	return Options{Listen: "127.0.0.1:8080", Data: "moult-data", Metrics: "auto", LogLevel: "info", LogFormat: "auto"}
+	return Options{Listen: "127.0.0.1:8080", Data: "moult-data", MQTTRate: "2MiB", Metrics: "auto", LogLevel: "info", LogFormat: "auto"}
 }
 
 // A Field is one option: its name in the file and as a flag, and where its
@@ -55,6 +62,13 @@ func (o *Options) Fields() []Field {
 		{"tls-key", "file with the certificate's key, PEM", &o.TLSKey},
 		{"insecure-http", "speak plain HTTP on addresses that others can reach", &o.InsecureHTTP},
 		{"verify-key", "file with a public key; with any, uploads that none of them signed are refused", &o.VerifyKeys},
+		{"mqtt", "address and port at which the embedded broker takes devices, such as 0.0.0.0:8883; empty: none", &o.MQTT},
+		{"mqtt-leaves", "address and port at which it takes the brokers of gateways; empty: none", &o.MQTTLeaves},
+		{"mqtt-broker", "mqtts://user:password@host:port of a broker to use instead of the embedded one", &o.MQTTBroker},
+		{"mqtt-ca", "file with the certificates that this broker's is checked against, PEM; empty: the system's", &o.MQTTCA},
+		{"mqtt-cert", "file with the certificate to show to it, PEM", &o.MQTTCert},
+		{"mqtt-key", "file with that certificate's key, PEM", &o.MQTTKey},
+		{"mqtt-rate", "bytes a second at which one object is sent to all devices that wait for it", &o.MQTTRate},
 		{"metrics", "who may read /metrics: open, token, or auto (open on loopback only)", &o.Metrics},
 		{"log-level", "debug, info, warn or error", &o.LogLevel},
 		{"log-format", "json, text, or auto (text on a terminal)", &o.LogFormat},
@@ -141,7 +155,7 @@ func (o *Options) LoadEnv(lookup func(string) (string, bool)) error {
 // YAML prints the options as a file that LoadFile reads. A password in the
 // database's address is not printed.
 func (o Options) YAML() string {
-	o.Database = withoutPassword(o.Database)
+	o.Database, o.MQTTBroker = withoutPassword(o.Database), withoutPassword(o.MQTTBroker)
 	var b strings.Builder
 	for _, f := range o.Fields() {
 		value, _ := yaml.Marshal(map[string]any{f.Name: f.Value})

@@ -100,6 +100,17 @@ func TestCheck(t *testing.T) {
 		{"database of another kind", func(o *Options) { o.Database = "mysql://x" }, false},
 		{"PostgreSQL", func(o *Options) { o.Database = "postgres://x" }, true},
 		{"log level misspelt", func(o *Options) { o.LogLevel = "loud" }, false},
+		{"MQTT on loopback", func(o *Options) { o.MQTT, o.MQTTLeaves = "127.0.0.1:1883", "127.0.0.1:1884" }, true},
+		{"MQTT for everybody, encrypted", func(o *Options) { o.MQTT, o.TLS = "0.0.0.0:8883", "self-signed" }, true},
+		{"plain MQTT for everybody", func(o *Options) { o.MQTT = "0.0.0.0:1883" }, false},
+		{"plain leaves for everybody", func(o *Options) { o.MQTT, o.MQTTLeaves = "127.0.0.1:1883", ":1884" }, false},
+		{"leaves without a door for devices", func(o *Options) { o.MQTTLeaves = "127.0.0.1:1884" }, false},
+		{"two brokers", func(o *Options) { o.MQTT, o.MQTTBroker = "127.0.0.1:1883", "mqtts://b:8883" }, false},
+		{"another broker", func(o *Options) { o.MQTTBroker = "mqtts://b:8883" }, true},
+		{"another broker without scheme", func(o *Options) { o.MQTTBroker = "b:8883" }, false},
+		{"certificate for a broker without its key", func(o *Options) { o.MQTTBroker, o.MQTTCert = "mqtts://b", "c" }, false},
+		{"rate in another unit", func(o *Options) { o.MQTTRate = "2MB" }, false},
+		{"rate of nothing", func(o *Options) { o.MQTTRate = "0" }, false},
 		{"public address without scheme", func(o *Options) { o.PublicURL = "ota.example.com" }, false},
 	}
 	for _, tt := range tests {

@@ -79,6 +79,7 @@ func (s *Server) greet(ctx context.Context, out io.Writer, address, fingerprint 
 	if fingerprint != "" {
 		fmt.Fprintf(out, "certificate fingerprint (SHA-256): %s\n", fingerprint)
 	}
+	s.greetMQTT(out)
 	secret, err := s.control.FirstStart(ctx)
 	if errors.Is(err, control.ErrAlready) {
 		return nil

@@ -33,6 +33,7 @@ type Server struct {
 	devices http.Handler
 	metrics *metrics
 	setup   setup
+	mqtt    mqttSide
 	closing chan struct{} // closed when the server begins to stop
 	stopRun context.CancelFunc
 	ran     chan error // what control.Run returned
@@ -52,6 +53,11 @@ func Open(ctx context.Context, o Options, log *slog.Logger) (*Server, error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	s.stopRun = cancel
 	go func() { s.ran <- s.control.Run(run) }()
+	if o.hasMQTT() {
+		if err := s.openMQTT(ctx, run); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+	}
 	return s, nil
 }
 
@@ -125,7 +131,7 @@ func (s *Server) Close() error {
 	if errors.Is(err, context.Canceled) {
 		err = nil
 	}
-	return errors.Join(err, s.release())
+	return errors.Join(err, s.closeMQTT(), s.release())
 }
 
 func (s *Server) release() error {

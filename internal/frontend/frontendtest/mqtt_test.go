@@ -4,14 +4,19 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"net"
+	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/moult-ota/moult/internal/blob/disk"
+	"github.com/moult-ota/moult/internal/broker"
 	"github.com/moult-ota/moult/internal/broker/embedded"
 	"github.com/moult-ota/moult/internal/broker/guard"
+	external "github.com/moult-ota/moult/internal/broker/mqtt"
 	"github.com/moult-ota/moult/internal/device"
 	"github.com/moult-ota/moult/internal/fleet"
 	"github.com/moult-ota/moult/internal/frontend/frontendtest"
@@ -26,10 +31,24 @@ import (
 // TestMQTTOverControl tells the story with the real control plane, and an
 // embedded broker between the door and the devices.
 func TestMQTTOverControl(t *testing.T) {
+	tellMQTT(t, embed)
+}
+
+// TestMQTTOverMosquitto tells it with a broker that others make.
+func TestMQTTOverMosquitto(t *testing.T) {
+	tellMQTT(t, mosquitto)
+}
+
+// A between starts a broker for the members of a plane, and says where
+// devices find it.
+type between func(t *testing.T, p plane, now func() time.Time) (b broker.Broker, addr string)
+
+func tellMQTT(t *testing.T, start between) {
 	frontendtest.Run(t, func(t *testing.T) frontendtest.World {
 		c := &clock{start: time.Date(2026, 11, 23, 7, 6, 55, 0, time.UTC)}
 		p := newPlane(t, c.now)
-		addr := serveMQTT(t, p, c.now)
+		b, addr := start(t, p, c.now)
+		serveMQTT(t, p, b, c.now)
 		return frontendtest.World{
 			Operator: p, Records: p, Advance: c.advance,
 			Grant: 2 * session.RekeyAge, Link: 40 * time.Hour,
@@ -40,8 +59,7 @@ func TestMQTTOverControl(t *testing.T) {
 	})
 }
 
-// serveMQTT starts broker and door, and returns the broker's address.
-func serveMQTT(t *testing.T, p plane, now func() time.Time) string {
+func embed(t *testing.T, p plane, now func() time.Time) (broker.Broker, string) {
 	t.Helper()
 	b, err := embedded.Start(embedded.Options{
 		Dir: t.TempDir(), Authenticate: mqtt.Gate{Members: p.Control, Now: now}.Login, Limits: guard.Limits{PerSecond: 10_000},
@@ -55,6 +73,44 @@ func serveMQTT(t *testing.T, p plane, now func() time.Time) string {
 		t.Fatal(err)
 	}
 	go func() { _ = b.Serve(l) }()
+	return b, l.Addr().String()
+}
+
+// mosquitto is Debian's, which lets everybody in: who a device is, its
+// session proves.
+func mosquitto(t *testing.T, _ plane, _ func() time.Time) (broker.Broker, string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().(*net.TCPAddr)
+	l.Close()
+	conf := filepath.Join(t.TempDir(), "mosquitto.conf")
+	if err := os.WriteFile(conf, fmt.Appendf(nil, "listener %d 127.0.0.1\nallow_anonymous true\npersistence false\nuser root\n", addr.Port), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("/usr/sbin/mosquitto", "-c", conf)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	var b *external.Broker
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		if b, err = external.Dial(t.Context(), external.Options{URL: "mqtt://" + addr.String(), ClientID: "server"}); err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { b.Close() })
+	return b, addr.String()
+}
+
+// serveMQTT opens the door behind a broker.
+func serveMQTT(t *testing.T, p plane, b broker.Broker, now func() time.Time) {
+	t.Helper()
 	key, err := session.NewKey(securemsg.X25519, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +131,6 @@ func serveMQTT(t *testing.T, p plane, now func() time.Time) string {
 			t.Error(err)
 		}
 	})
-	return l.Addr().String()
 }
 
 // objects is the packager as the door sees it.

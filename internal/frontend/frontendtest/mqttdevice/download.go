@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/moult-ota/moult/internal/deployment"
@@ -45,6 +46,10 @@ func (d *Device) Download(ctx context.Context, o frontendtest.Offer, offset int6
 
 // fetch asks for pieces until all are there.
 func (d *Device) fetch(ctx context.Context, oid object.OID, v *object.Verifier) error {
+	if err := done(d.client.Subscribe(topic.Carousel(oid.String()), 0, d.hear)); err != nil {
+		return err
+	}
+	defer d.client.Unsubscribe(topic.Carousel(oid.String()))
 	for v.Missing() > 0 {
 		asked := v.Ask(object.Window{})
 		for _, r := range asked {
@@ -61,6 +66,8 @@ func (d *Device) fetch(ctx context.Context, oid object.OID, v *object.Verifier) 
 				d.open(m)
 				return false
 			}
+			count(d.Alone, m, topic.Got(d.ID()))
+			count(d.Carousel, m, topic.Carousel(oid.String()))
 			return v.Take(m.payload) == nil
 		})
 		if err == nil {
@@ -79,3 +86,9 @@ func (d *Device) fetch(ctx context.Context, oid object.OID, v *object.Verifier) 
 type memory []byte
 
 func (m memory) WriteAt(p []byte, at int64) (int, error) { return copy(m[at:], p), nil }
+
+func count(n *atomic.Int64, m message, of string) {
+	if n != nil && m.topic == of {
+		n.Add(int64(len(m.payload)))
+	}
+}

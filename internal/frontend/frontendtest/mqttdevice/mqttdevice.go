@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,8 +45,13 @@ type Device struct {
 	client  mqtt.Client
 	in      chan message
 	session *session.Session
+	server  *securemsg.ServerKey
 	number  uint64
 	boots   uint64
+
+	// Carousel and Alone count bytes of pieces that came for all, and for this
+	// device alone; nil counts none.
+	Carousel, Alone *atomic.Int64
 
 	mu       sync.Mutex
 	told     map[deployment.ID]securemsg.Assignment
@@ -106,17 +112,19 @@ func (d *Device) connect(topics ...string) error {
 	}
 	d.client = c
 	for _, t := range topics {
-		err := done(c.Subscribe(t, 0, func(_ mqtt.Client, m mqtt.Message) {
-			select {
-			case d.in <- message{m.Topic(), m.Payload()}:
-			default: // as a device that is behind loses it
-			}
-		}))
-		if err != nil {
+		if err := done(c.Subscribe(t, 0, d.hear)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// hear keeps what comes, unless the device is behind: then it is lost.
+func (d *Device) hear(_ mqtt.Client, m mqtt.Message) {
+	select {
+	case d.in <- message{m.Topic(), m.Payload()}:
+	default:
+	}
 }
 
 func done(k mqtt.Token) error {
@@ -175,17 +183,23 @@ func (d *Device) ask(ctx context.Context) (answer securemsg.Answer, err error) {
 	if err != nil {
 		return answer, err
 	}
-	if err := done(d.client.Publish(topic.EnrollUp(d.ID()), 0, false, frame)); err != nil {
-		return answer, err
-	}
-	return answer, d.wait(ctx, patience, func(m message) bool {
-		f, err := securemsg.ParseFrame(m.payload)
-		if err != nil || f.Type != securemsg.Enrol {
-			return false
+	for range 10 { // a message may be lost, before the server subscribed for example
+		if err := done(d.client.Publish(topic.EnrollUp(d.ID()), 0, false, frame)); err != nil {
+			return answer, err
 		}
-		answer, err = securemsg.ParseAnswer(f.Body)
-		return err == nil && answer.Nonce == r.Nonce
-	})
+		err = d.wait(ctx, patience/10, func(m message) bool {
+			f, err := securemsg.ParseFrame(m.payload)
+			if err != nil || f.Type != securemsg.Enrol {
+				return false
+			}
+			answer, err = securemsg.ParseAnswer(f.Body)
+			return err == nil && answer.Nonce == r.Nonce
+		})
+		if err == nil {
+			break
+		}
+	}
+	return answer, err
 }
 
 // shake makes a session.
@@ -202,7 +216,7 @@ func (d *Device) shake(ctx context.Context, server securemsg.ServerKey) error {
 	return d.wait(ctx, patience, func(m message) bool {
 		s, _, err := i.Handshake(m.payload, d.now())
 		if err == nil {
-			d.session = s
+			d.session, d.server = s, &server
 		}
 		return err == nil
 	})
@@ -319,4 +333,55 @@ func (d *Device) Log(ctx context.Context, id deployment.ID, line string) error {
 	n := d.next()
 	m := securemsg.Log{Number: n, Deployment: id, Total: uint32(len(line)), Piece: []byte(line)}
 	return d.acked(ctx, m, securemsg.KindLog, n)
+}
+
+// Await waits for a message of the session that the device did not ask for.
+func (d *Device) Await(ctx context.Context, want func(securemsg.Message) bool) error {
+	return d.wait(ctx, patience, func(m message) bool {
+		down, ok := d.open(m)
+		return ok && want(down)
+	})
+}
+
+// Hinted waits until the server asks for a handshake.
+func (d *Device) Hinted(ctx context.Context) error {
+	return d.wait(ctx, patience, func(m message) bool {
+		f, err := securemsg.ParseFrame(m.payload)
+		return err == nil && f.Type == securemsg.Hint
+	})
+}
+
+// Rejoin logs in again after the broker went away, and with key shakes hands
+// anew.
+func (d *Device) Rejoin(ctx context.Context, key *securemsg.ServerKey) error {
+	if err := d.connect(topic.Down(d.ID()), topic.Got(d.ID())); err != nil || key == nil {
+		return err
+	}
+	return d.shake(ctx, *key)
+}
+
+// Mutter says a message and does not wait for an answer.
+func (d *Device) Mutter(m securemsg.Message) error {
+	text, err := m.Append(nil)
+	if err != nil {
+		return err
+	}
+	frame, err := d.session.Seal(nil, text, d.now())
+	if err != nil {
+		return err
+	}
+	return done(d.client.Publish(topic.Up(d.ID()), 0, false, frame))
+}
+
+// ServerKey is the key with which the device shook hands last.
+func (d *Device) ServerKey() *securemsg.ServerKey { return d.server }
+
+// Listen subscribes to more, and calls f for what comes.
+func (d *Device) Listen(filter string, f func(topic string, payload []byte)) error {
+	return done(d.client.Subscribe(filter, 0, func(_ mqtt.Client, m mqtt.Message) { f(m.Topic(), m.Payload()) }))
+}
+
+// Publish says something as this device, true or not.
+func (d *Device) Publish(name string, payload []byte) error {
+	return done(d.client.Publish(name, 0, false, payload))
 }

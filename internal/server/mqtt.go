@@ -1,0 +1,197 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/moult-ota/moult/internal/broker"
+	"github.com/moult-ota/moult/internal/broker/embedded"
+	external "github.com/moult-ota/moult/internal/broker/mqtt"
+	"github.com/moult-ota/moult/internal/frontend/mqtt"
+)
+
+// hasMQTT reports whether devices may come through a broker.
+func (o Options) hasMQTT() bool { return o.MQTT != "" || o.MQTTBroker != "" }
+
+// mqttSide is the broker, its listeners, and the door behind it.
+type mqttSide struct {
+	broker    broker.Broker
+	listeners []net.Listener
+	pins      []string
+	ran       chan error // what the door's Run returned
+}
+
+// openMQTT opens the broker and the door, which serves until run ends.
+func (s *Server) openMQTT(ctx, run context.Context) (err error) {
+	defer func() {
+		if err != nil && s.mqtt.broker != nil {
+			s.mqtt.broker.Close()
+			s.mqtt.broker = nil
+		}
+	}()
+	s.mqtt.ran = make(chan error, 1)
+	keys, err := sessionKeys(s.options.Data)
+	if err != nil {
+		return err
+	}
+	s.mqtt.pins = pins(keys)
+	made, err := openObjects(ctx, s.options.Data)
+	if err != nil {
+		return err
+	}
+	after, err := s.control.Latest(ctx)
+	if err != nil {
+		return err
+	}
+	if s.options.MQTTBroker != "" {
+		s.mqtt.broker, err = s.dialBroker(ctx)
+	} else {
+		s.mqtt.broker, err = s.embed()
+	}
+	if err != nil {
+		return err
+	}
+	door, err := mqtt.New(mqtt.Options{
+		Core: s.control, Members: s.control, Broker: s.mqtt.broker, Objects: made, Keys: keys,
+		After: after, Types: s.control.DeploymentTypes, Rate: s.options.carouselRate(), Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	go func() { s.mqtt.ran <- door.Run(run) }()
+	return nil
+}
+
+// embed starts the embedded broker and opens its doors.
+func (s *Server) embed() (broker.Broker, error) {
+	cfg, _, err := s.options.certificate(time.Now())
+	if err != nil {
+		return nil, err
+	}
+	b, err := embedded.Start(embedded.Options{
+		Dir: filepath.Join(s.options.Data, "broker"), Authenticate: mqtt.Gate{Members: s.control}.Login,
+		TLS: cfg, Log: s.log, Children: s.control.Children,
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = s.door(s.options.MQTT, nil, b.Serve)
+	if err == nil && s.options.MQTTLeaves != "" {
+		err = s.door(s.options.MQTTLeaves, cfg, b.ServeLeaves)
+	}
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
+	return b, nil
+}
+
+// door listens, and serves until the broker is closed.
+func (s *Server) door(address string, cfg *tls.Config, serve func(net.Listener) error) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen for MQTT: %w; --mqtt and --mqtt-leaves take other addresses", err)
+	}
+	s.mqtt.listeners = append(s.mqtt.listeners, l)
+	if cfg != nil {
+		l = tls.NewListener(l, cfg)
+	}
+	go func() {
+		if err := serve(l); !errors.Is(err, broker.ErrClosed) {
+			s.log.Error("MQTT door", "address", address, "error", err)
+		}
+	}()
+	return nil
+}
+
+// dialBroker connects to a broker that others run.
+func (s *Server) dialBroker(ctx context.Context) (broker.Broker, error) {
+	u, err := url.Parse(s.options.MQTTBroker)
+	if err != nil {
+		return nil, errors.New("mqtt-broker is no address; want mqtts://user:password@host:port")
+	}
+	o := external.Options{ClientID: "moult-server-" + rand.Text()[:8], Username: u.User.Username(), Log: s.log}
+	o.Password, _ = u.User.Password()
+	u.User = nil
+	o.URL = u.String()
+	if o.TLS, err = s.options.brokerTLS(); err != nil {
+		return nil, err
+	}
+	b, err := external.Dial(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// brokerTLS is what the server shows to a broker, and whom it trusts.
+func (o Options) brokerTLS() (*tls.Config, error) {
+	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
+	if o.MQTTCA != "" {
+		text, err := os.ReadFile(o.MQTTCA)
+		if err != nil {
+			return nil, fmt.Errorf("read mqtt-ca: %w", err)
+		}
+		cfg.RootCAs = x509.NewCertPool()
+		if !cfg.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("read mqtt-ca %s: no certificate in it", o.MQTTCA)
+		}
+	}
+	if o.MQTTCert != "" {
+		pair, err := tls.LoadX509KeyPair(o.MQTTCert, o.MQTTKey)
+		if err != nil {
+			return nil, fmt.Errorf("load mqtt-cert: %w", err)
+		}
+		cfg.Certificates = []tls.Certificate{pair}
+	}
+	return cfg, nil
+}
+
+// closeMQTT waits for the door, whose run has ended, and lets the broker go.
+func (s *Server) closeMQTT() error {
+	if s.mqtt.broker == nil {
+		return nil
+	}
+	err := <-s.mqtt.ran
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return errors.Join(err, s.mqtt.broker.Close())
+}
+
+// MQTTAddrs are where devices and gateways' brokers find the embedded broker.
+func (s *Server) MQTTAddrs() (all []net.Addr) {
+	for _, l := range s.mqtt.listeners {
+		all = append(all, l.Addr())
+	}
+	return all
+}
+
+// SessionPins are what devices of this server pin.
+func (s *Server) SessionPins() []string { return s.mqtt.pins }
+
+// greetMQTT says where devices find the broker, and what they pin.
+func (s *Server) greetMQTT(out io.Writer) {
+	scheme := "mqtt"
+	if s.options.secure() {
+		scheme = "mqtts"
+	}
+	if s.options.MQTT != "" {
+		fmt.Fprintf(out, "devices by MQTT: %s://%s\n", scheme, s.mqtt.listeners[0].Addr())
+	}
+	if len(s.mqtt.listeners) > 1 {
+		fmt.Fprintf(out, "gateways' brokers: %s\n", s.mqtt.listeners[1].Addr())
+	}
+	for _, pin := range s.mqtt.pins {
+		fmt.Fprintf(out, "session key to pin on devices: %s\n", pin)
+	}
+}
