@@ -106,13 +106,18 @@ func (d *Device) connect(topics ...string) error {
 	}
 	o := mqtt.NewClientOptions().AddBroker("tcp://" + d.addr).SetClientID(d.ID()).SetUsername(d.ID()).SetPassword(password).
 		SetProtocolVersion(4).SetAutoReconnect(false).SetConnectTimeout(patience).SetOrderMatters(true)
-	c := mqtt.NewClient(o)
-	if err := done(c.Connect()); err != nil {
+	for range 50 { // a broker may still hold the connection before
+		d.client = mqtt.NewClient(o)
+		if err = done(d.client.Connect()); err == nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
 		return err
 	}
-	d.client = c
 	for _, t := range topics {
-		if err := done(c.Subscribe(t, 0, d.hear)); err != nil {
+		if err := done(d.client.Subscribe(t, 0, d.hear)); err != nil {
 			return err
 		}
 	}
