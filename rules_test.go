@@ -72,6 +72,7 @@ var places = map[string]place{
 	"internal/boot/script":      {3, "device", false},
 	"internal/install/rootfs":   {3, "device", false},
 	"internal/install/module":   {3, "device", false},
+	"internal/install/mcu":      {3, "device", false},
 	"internal/link/httplink":    {3, "device", false},
 	"internal/snapshot":         {3, "device", false},
 	"internal/capture":          {3, "server", false},
@@ -81,6 +82,8 @@ var places = map[string]place{
 	"internal/server": {5, "server", false},
 	"internal/agent":  {5, "device", false},
 	"internal/sbl":    {5, "device", false},
+
+	"internal/virtualmcu": {5, "both", false},
 
 	"internal/cli":    {6, "both", false},
 	"internal/sim":    {6, "both", false},
@@ -96,6 +99,7 @@ var places = map[string]place{
 	"internal/broker/brokertest":     {4, "server", false},
 	"internal/frontend/frontendtest": {4, "server", false},
 	"internal/boot/boottest":         {4, "device", false},
+	"internal/child/childtest":       {4, "device", false},
 	"internal/agent/agenttest":       {6, "both", false},
 }
 
