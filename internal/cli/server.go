@@ -47,8 +47,8 @@ func (p *program) serverCommand() *cobra.Command {
 			_, err = fmt.Fprintln(p.out, secret)
 			return err
 		}),
-		p.serverSub(sf, "session-pins", "Print what devices pin to know this server behind any broker", func(c *cobra.Command, o server.Options) error {
-			return p.printLines(server.SessionPins(o))
+		p.serverSub(sf, "session-keys", "Print the public keys that devices are given, to know this server behind any broker", func(c *cobra.Command, o server.Options) error {
+			return p.printLines(server.SessionKeys(o))
 		}),
 		p.serverSub(sf, "rotate-session-keys", "Make new session keys; the ones before stay good until the next time; the server must be stopped", func(c *cobra.Command, o server.Options) error {
 			return p.printLines(server.RotateSessionKeys(o))

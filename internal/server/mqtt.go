@@ -27,7 +27,7 @@ func (o Options) hasMQTT() bool { return o.MQTT != "" || o.MQTTBroker != "" }
 type mqttSide struct {
 	broker    broker.Broker
 	listeners []net.Listener
-	pins      []string
+	keys      []string // public, which devices are given
 	ran       chan error // what the door's Run returned
 }
 
@@ -44,7 +44,7 @@ func (s *Server) openMQTT(ctx, run context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.mqtt.pins = pins(keys)
+	s.mqtt.keys = public(keys)
 	made, err := openObjects(ctx, s.options.Data)
 	if err != nil {
 		return err
@@ -176,10 +176,10 @@ func (s *Server) MQTTAddrs() (all []net.Addr) {
 	return all
 }
 
-// SessionPins are what devices of this server pin.
-func (s *Server) SessionPins() []string { return s.mqtt.pins }
+// SessionKeys are the public session keys, which devices are given.
+func (s *Server) SessionKeys() []string { return s.mqtt.keys }
 
-// greetMQTT says where devices find the broker, and what they pin.
+// greetMQTT says where devices find the broker, and which keys they are given.
 func (s *Server) greetMQTT(out io.Writer) {
 	scheme := "mqtt"
 	if s.options.secure() {
@@ -191,7 +191,7 @@ func (s *Server) greetMQTT(out io.Writer) {
 	if len(s.mqtt.listeners) > 1 {
 		fmt.Fprintf(out, "gateways' brokers: %s\n", s.mqtt.listeners[1].Addr())
 	}
-	for _, pin := range s.mqtt.pins {
-		fmt.Fprintf(out, "session key to pin on devices: %s\n", pin)
+	for _, key := range s.mqtt.keys {
+		fmt.Fprintf(out, "session key for devices: %s\n", key)
 	}
 }

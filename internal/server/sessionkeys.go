@@ -27,12 +27,11 @@ const (
 )
 
 var suites = []struct {
-	name  string
 	suite securemsg.Suite
 	curve ecdh.Curve
 }{
-	{"x25519", securemsg.X25519, ecdh.X25519()},
-	{"p256", securemsg.P256, ecdh.P256()},
+	{securemsg.X25519, ecdh.X25519()},
+	{securemsg.P256, ecdh.P256()},
 }
 
 // sessionKeys reads the keys with which devices shake hands, and makes them
@@ -64,7 +63,7 @@ func parseSessionKey(line string) (session.ServerKey, error) {
 	name, digits, _ := strings.Cut(line, " ")
 	raw, err := hex.DecodeString(digits)
 	for _, s := range suites {
-		if s.name == name && err == nil {
+		if s.suite.String() == name && err == nil {
 			key, err := s.curve.NewPrivateKey(raw)
 			return session.ServerKey{Suite: s.suite, Key: key}, err
 		}
@@ -91,11 +90,7 @@ func newSessionKeys(dir string, old []session.ServerKey) ([]session.ServerKey, e
 	}
 	var text strings.Builder
 	for _, k := range keys {
-		for _, s := range suites {
-			if s.suite == k.Suite {
-				fmt.Fprintf(&text, "%s %x\n", s.name, k.Key.(*ecdh.PrivateKey).Bytes())
-			}
-		}
+		fmt.Fprintf(&text, "%s %x\n", k.Suite, k.Key.(*ecdh.PrivateKey).Bytes())
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("store session keys: %w", err)
@@ -106,17 +101,16 @@ func newSessionKeys(dir string, old []session.ServerKey) ([]session.ServerKey, e
 	return keys, nil
 }
 
-// SessionPins are what devices pin: the hash of each public session key, the
-// newest first, made when there are none.
-func SessionPins(o Options) ([]string, error) {
+// SessionKeys are the server's public session keys, which devices are given,
+// the newest first; made when there are none.
+func SessionKeys(o Options) ([]string, error) {
 	keys, err := sessionKeys(o.Data)
-	return pins(keys), err
+	return public(keys), err
 }
 
-func pins(keys []session.ServerKey) (all []string) {
+func public(keys []session.ServerKey) (all []string) {
 	for _, k := range keys {
-		pin := securemsg.ServerKey{Suite: k.Suite, Public: k.Key.PublicKey().Bytes()}.Pin()
-		all = append(all, hex.EncodeToString(pin[:]))
+		all = append(all, securemsg.ServerKey{Suite: k.Suite, Public: k.Key.PublicKey().Bytes()}.String())
 	}
 	return all
 }
@@ -133,5 +127,5 @@ func RotateSessionKeys(o Options) ([]string, error) {
 	if err == nil {
 		keys, err = newSessionKeys(o.Data, keys)
 	}
-	return pins(keys), err
+	return public(keys), err
 }
