@@ -63,6 +63,7 @@ func (a *Agent) local(ctx context.Context, act update.Act) update.Event {
 		err = i.Confirm(ctx, a.written())
 	case update.RollBack:
 		if err = i.RollBack(ctx, a.written(), a.reason()); errors.Is(err, install.ErrKept) {
+			a.clean(ctx, i)
 			return update.Kept{}
 		}
 	default:
