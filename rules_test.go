@@ -73,7 +73,9 @@ var places = map[string]place{
 	"internal/install/rootfs":   {3, "device", false},
 	"internal/install/module":   {3, "device", false},
 	"internal/install/mcu":      {3, "device", false},
+	"internal/child/exec":       {3, "device", false},
 	"internal/link/httplink":    {3, "device", false},
+	"internal/link/mqttlink":    {3, "device", false},
 	"internal/snapshot":         {3, "device", false},
 	"internal/capture":          {3, "server", false},
 
