@@ -27,7 +27,7 @@ func (o Options) hasMQTT() bool { return o.MQTT != "" || o.MQTTBroker != "" }
 type mqttSide struct {
 	broker    broker.Broker
 	listeners []net.Listener
-	keys      []string // public, which devices are given
+	keys      []string   // public, which devices are given
 	ran       chan error // what the door's Run returned
 }
 
