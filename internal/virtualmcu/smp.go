@@ -126,3 +126,15 @@ func (d *Device) command(m message) outcome {
 func body[T any](raw cbor.RawMessage) (v T, ok bool) {
 	return v, cbor.Unmarshal(raw, &v) == nil
 }
+
+// Answer carries out one SMP message at once, without a transport, and
+// returns the answer, or nil when nobody answers.
+func (d *Device) Answer(p []byte) (reply []byte) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	reply, out := d.answer(p)
+	if out.then != nil {
+		out.then()
+	}
+	return reply
+}
