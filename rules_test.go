@@ -90,6 +90,7 @@ var places = map[string]place{
 	"internal/cli":    {6, "both", false},
 	"internal/sim":    {6, "both", false},
 	"cmd/moult":       {7, "both", false},
+	"cmd/moult-mcu":   {7, "both", false},
 	"cmd/moult-agent": {7, "device", false},
 	"cmd/moult-sbl":   {7, "device", false},
 	"test":            {8, "both", false},
