@@ -20,7 +20,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## build the programs into bin/
-	$(BUILD) -o bin/ ./cmd/moult
+	$(BUILD) -o bin/ ./cmd/moult ./cmd/moult-mcu
 	cmd/moult-agent/build.sh "$(GO)" '$(LDFLAGS)' bin/
 	cmd/moult-sbl/build.sh "$(GO)" '$(LDFLAGS)' bin/
 
@@ -36,7 +36,7 @@ test: need lint ## everything that must hold; installs what it needs
 	$(GO) test -timeout 9m ./...
 	@test/need.sh $(VM_NEEDS)
 	$(GO) test -tags vm -count=1 -timeout 25m -v ./test/vm
-	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest | grep -E ' cuts| operations|^(ok|FAIL|---)'
+	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest ./internal/virtualmcu/... | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
 
 vmtest: ## update virtual machines with each boot loader, well and badly, and cut their power 102 times; most of an hour (VM_SEED=n)

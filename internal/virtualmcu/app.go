@@ -30,10 +30,7 @@ func (d *Device) run(im *mcuboot.Image) {
 func (d *Device) crash(format string, args ...any) {
 	d.opts.Log(format, args...)
 	if d.opts.Watchdog > 0 {
-		d.later(d.opts.Watchdog, func() {
-			d.opts.Log("watchdog resets")
-			d.start()
-		})
+		d.later(d.opts.Watchdog, d.bite)
 	}
 }
 

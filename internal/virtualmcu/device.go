@@ -22,6 +22,7 @@ type Device struct {
 	epoch   int  // counts resets and power cuts: what was begun before one never ends
 	app     *app // nil: nothing runs
 	stuck   bool
+	stickAt int // requests until it is; 0: never
 	cuts    int
 	changed chan struct{}
 }
@@ -73,14 +74,20 @@ func (d *Device) Reset() {
 	}
 }
 
-// Stick makes the application hang: nothing answers until the next reset.
+// Stick makes the application hang: nothing answers until the next reset,
+// which a watchdog may do.
 func (d *Device) Stick() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.stuck = true
-	d.usb.unplug()
-	d.opts.Log("stuck")
-	d.tell()
+	d.hang()
+}
+
+// StickAt makes it hang over a request from now on, SMP's or USB's: 1 is the
+// next one. Zero disarms.
+func (d *Device) StickAt(request int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stickAt = request
 }
 
 // CutAt arms a power cut at a flash operation from now.
@@ -159,6 +166,30 @@ func (d *Device) tell() {
 }
 
 func (d *Device) answers() bool { return d.app != nil && d.app.ready && !d.stuck }
+
+// requested counts a request, and reports whether the board is stuck.
+func (d *Device) requested() (stuck bool) {
+	if d.stickAt > 0 && d.answers() {
+		if d.stickAt--; d.stickAt == 0 {
+			d.hang()
+		}
+	}
+	return d.stuck
+}
+
+func (d *Device) hang() {
+	d.stuck = true
+	d.opts.Log("stuck")
+	d.tell()
+	if d.opts.Watchdog > 0 {
+		d.later(d.opts.Watchdog, d.bite)
+	}
+}
+
+func (d *Device) bite() {
+	d.opts.Log("watchdog resets")
+	d.start()
+}
 
 // start is what happens at a reset.
 func (d *Device) start() {

@@ -21,18 +21,53 @@ const (
 	echo2 = "\x06\x09ABMKAAAJAAAqAKFhZGVoZWxsbwo4\n"
 )
 
-// lines reads what a console says, until it says nothing for a while.
-func lines(t *testing.T, conn net.Conn) (all []string) {
-	t.Helper()
-	r := bufio.NewReader(conn)
+// A listener reads what a console says.
+type listener struct {
+	t    *testing.T
+	conn net.Conn
+	r    *bufio.Reader
+}
+
+// line returns the next one, empty when there is none for a while.
+func (l listener) line(wait time.Duration) string {
+	l.t.Helper()
+	check(l.t, l.conn.SetReadDeadline(time.Now().Add(wait)))
+	line, err := l.r.ReadString('\n')
+	if err != nil {
+		return ""
+	}
+	return line
+}
+
+// frames returns the next n lines of SMP, and any that come soon after.
+func (l listener) frames(n int) (all []string) {
+	l.t.Helper()
 	for {
-		check(t, conn.SetReadDeadline(time.Now().Add(30*time.Millisecond)))
-		line, err := r.ReadString('\n')
-		if err != nil {
+		wait := 5 * time.Second
+		if len(all) >= n {
+			wait = 30 * time.Millisecond
+		}
+		line := l.line(wait)
+		if line == "" {
 			return all
 		}
-		all = append(all, line)
+		if strings.HasPrefix(line, "\x06\x09") || strings.HasPrefix(line, "\x04\x14") {
+			all = append(all, line)
+		}
 	}
+}
+
+// listen attaches to a board's console and hears it boot.
+func listen(t *testing.T, d *virtualmcu.Device) listener {
+	t.Helper()
+	conn := attach(t, d)
+	l := listener{t, conn, bufio.NewReader(conn)}
+	for _, want := range []string{"MCUboot", "Zephyr"} {
+		if line := l.line(5 * time.Second); !strings.Contains(line, want) {
+			t.Errorf("the console began with %q", line)
+		}
+	}
+	return l
 }
 
 // attach serves a board's console and returns the other end.
@@ -68,27 +103,20 @@ func TestSerial(t *testing.T) {
 		"a line that never ends":      {strings.Repeat("x", 10000) + "\n" + echo1, 1},
 		"only text":                   {"reboot\r\n", 0},
 	} {
-		conn := attach(t, board(t, nil))
-		said := lines(t, conn)
-		if len(said) == 0 || !strings.Contains(said[0], "Booting") {
-			t.Errorf("%s: the console began with %q", name, said)
-		}
-		_, err := conn.Write([]byte(tt.say))
+		l := listen(t, board(t, nil))
+		_, err := l.conn.Write([]byte(tt.say))
 		check(t, err)
-		n := 0
-		for _, line := range lines(t, conn) {
-			if strings.HasPrefix(line, "\x06\x09") {
-				n++
-				packet := unframe(t, line)
-				var m fields
-				check(t, cbor.Unmarshal(packet[8:], &m))
-				if m["r"] != "hello" || packet[6] != 42 {
-					t.Errorf("%s: answer %x", name, packet)
-				}
-			}
+		answers := l.frames(tt.answers)
+		if len(answers) != tt.answers {
+			t.Errorf("%s: %d answers, want %d", name, len(answers), tt.answers)
 		}
-		if n != tt.answers {
-			t.Errorf("%s: %d answers, want %d", name, n, tt.answers)
+		for _, line := range answers {
+			packet := unframe(t, line)
+			var m fields
+			check(t, cbor.Unmarshal(packet[8:], &m))
+			if m["r"] != "hello" || packet[6] != 42 {
+				t.Errorf("%s: answer %x", name, packet)
+			}
 		}
 	}
 }
@@ -105,21 +133,11 @@ func unframe(t *testing.T, line string) []byte {
 
 // TestLongAnswer: what does not fit a line comes in several.
 func TestLongAnswer(t *testing.T) {
-	d := board(t, nil)
-	conn := attach(t, d)
-	lines(t, conn)
-	_, err := conn.Write([]byte("\x06\x09AAsAAAABAAEAAKCG/g==\n")) // image list
+	l := listen(t, board(t, nil))
+	_, err := l.conn.Write([]byte("\x06\x09AAsAAAABAAEAAKCG/g==\n")) // image list
 	check(t, err)
-	var parts []string
-	for _, line := range lines(t, conn) {
-		if strings.HasPrefix(line, "\x06\x09") || strings.HasPrefix(line, "\x04\x14") {
-			parts = append(parts, line)
-		}
-		if len(line) > 127 {
-			t.Errorf("line of %d bytes", len(line))
-		}
-	}
-	if len(parts) != 2 || parts[1][:2] != "\x04\x14" {
+	parts := l.frames(2)
+	if len(parts) != 2 || parts[1][:2] != "\x04\x14" || len(parts[0]) > 127 {
 		t.Errorf("%q", parts)
 	}
 }

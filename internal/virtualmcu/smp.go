@@ -62,7 +62,7 @@ func (d *Device) answer(p []byte) (reply []byte, out outcome) {
 	if !ok || m.op != opRead && m.op != opWrite || m.version > 1 {
 		return nil, out
 	}
-	if !d.answers() {
+	if d.requested() || !d.answers() {
 		return nil, out
 	}
 	if len(p) > d.opts.BufferSize {

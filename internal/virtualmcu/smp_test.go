@@ -1,10 +1,11 @@
 package virtualmcu_test
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -269,7 +270,7 @@ func TestOffsets(t *testing.T) {
 // TestSlowErase: the first answer takes the time of an erase when the slot was
 // not blank, and the board is deaf meanwhile.
 func TestSlowErase(t *testing.T) {
-	const erase = 60 * time.Millisecond
+	const erase = 300 * time.Millisecond
 	d := board(t, func(o *virtualmcu.Options) { o.Erase = erase })
 	c := dial(t, d)
 	p := image(t, 2, virtualmcu.Habits{})
@@ -299,30 +300,58 @@ func TestSickAndStubborn(t *testing.T) {
 func TestFaults(t *testing.T) {
 	d := board(t, nil)
 	c := dial(t, d)
-	count := func(f virtualmcu.Faults) (n int) {
+	const many = 40
+	// count sends and counts answers, most to each.
+	count := func(f virtualmcu.Faults, most int, wait time.Duration) (n int) {
 		d.SetFaults(f)
-		for range 20 {
+		for range many {
 			c.send(2, 0, 0, fields{"d": "x"})
-			for c.hear(5*time.Millisecond) != nil {
+			for range most {
+				if c.hear(wait) == nil {
+					break
+				}
 				n++
 			}
 		}
 		return n
 	}
-	if n := count(virtualmcu.Faults{}); n != 20 {
-		t.Errorf("%d answers to 20, without faults", n)
+	if n := count(virtualmcu.Faults{}, 1, 5*time.Second); n != many {
+		t.Errorf("%d answers to %d, without faults", n, many)
 	}
-	if n := count(virtualmcu.Faults{Lose: 0.3, Seed: 1}); n == 20 || n == 0 {
-		t.Errorf("%d answers to 20, of which some were to be lost", n)
+	if n := count(virtualmcu.Faults{Double: 1}, 4, 5*time.Second); n != 4*many {
+		t.Errorf("%d answers to %d, doubled both ways", n, many)
 	}
-	if n := count(virtualmcu.Faults{Double: 1}); n != 80 {
-		t.Errorf("%d answers to 20, doubled both ways", n)
+	if n := count(virtualmcu.Faults{Lose: 0.3, Seed: 1}, 1, 20*time.Millisecond); n == many || n == 0 {
+		t.Errorf("%d answers to %d, of which some were to be lost", n, many)
 	}
 	d.SetFaults(virtualmcu.Faults{Latency: 20 * time.Millisecond})
 	start := time.Now()
 	c.ask(2, 0, 0, fields{"d": "x"})
 	if took := time.Since(start); took < 40*time.Millisecond {
 		t.Errorf("a round trip took %v, with 20 ms each way", took)
+	}
+}
+
+// TestOvertaken: of frames that are delayed, some come after later ones.
+func TestOvertaken(t *testing.T) {
+	d := board(t, func(o *virtualmcu.Options) {
+		o.Buffers = 40
+		o.Faults = virtualmcu.Faults{Seed: 2, Delay: 0.3, Late: 50 * time.Millisecond}
+	})
+	c := dial(t, d)
+	texts := []string{}
+	for i := range 30 {
+		c.send(2, 0, 0, fields{"d": string(rune('A' + i))})
+	}
+	for range 30 {
+		m := c.hear(5 * time.Second)
+		if m == nil {
+			t.Fatalf("%d of 30 came", len(texts))
+		}
+		texts = append(texts, m["r"].(string))
+	}
+	if slices.IsSorted(texts) {
+		t.Errorf("none was overtaken: %v", texts)
 	}
 }
 
@@ -339,6 +368,15 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 	d.Stick()
 	quiet("stuck")
+	if _, err := d.USB().Control(0x80, 0, 0, 0, make([]byte, 2)); !errors.Is(err, virtualmcu.ErrTimeout) {
+		t.Errorf("Control of a stuck board = %v", err)
+	}
+	d.Reset()
+	d.StickAt(2)
+	if got := c.ask(2, 0, 0, fields{"d": "x"}); got["r"] != "x" {
+		t.Errorf("first of two: %v", got)
+	}
+	quiet("stuck at the second request")
 	d.Power(false)
 	quiet("off")
 	d.Power(true)
@@ -348,45 +386,56 @@ func TestNobodyAnswers(t *testing.T) {
 	}
 }
 
-// TestPowerCutOverSMP cuts the power at each flash operation of a deployment.
+// TestPowerCutOverSMP cuts the power at each flash operation of a deployment
+// that is confirmed, and of one that is not.
 func TestPowerCutOverSMP(t *testing.T) {
 	next := image(t, 2, virtualmcu.Habits{})
-	clean := board(t, nil)
-	before := clean.Operations()
-	deploy(t, clean, next)
-	total := clean.Operations() - before
-	cuts := 0
-	for at := 1; at <= total; at++ {
-		d := board(t, nil)
-		d.CutAt(flash.Cut{At: at, Torn: at%2 == 0, Seed: uint64(at)})
-		deploy(t, d, next)
-		cuts += d.Cuts()
-		slots, _ := d.Slots()
-		if !bytes.Equal(slots[0].Image.Hash(), hashOf(t, next)) {
-			t.Fatalf("cut at %d of %d: slot 0 holds another image", at, total)
+	for _, confirm := range []bool{true, false} {
+		clean := board(t, nil)
+		before := clean.Operations()
+		deploy(t, clean, next, confirm)
+		total, cuts := clean.Operations()-before, 0
+		for at := 1; at <= total; at++ {
+			for seed := range uint64(3) {
+				d := board(t, nil)
+				d.CutAt(flash.Cut{At: at, Torn: seed > 0, Seed: seed})
+				deploy(t, d, next, confirm)
+				cuts += d.Cuts()
+			}
 		}
+		if cuts != 3*total {
+			t.Errorf("%d cuts, want %d", cuts, 3*total)
+		}
+		t.Logf("confirms %v: %d operations, %d cuts", confirm, total, cuts)
 	}
-	if cuts != total {
-		t.Errorf("%d cuts at %d operations", cuts, total)
-	}
-	t.Logf("%d operations, %d cuts", total, cuts)
 }
 
-// deploy does as a gateway does until version 2 is confirmed.
-func deploy(t *testing.T, d *virtualmcu.Device, next []byte) {
+// deploy does as a gateway does until version 2 is confirmed, or was tried and
+// is gone. What runs is always whole, and one of the two.
+func deploy(t *testing.T, d *virtualmcu.Device, next []byte, confirm bool) {
 	t.Helper()
 	c := straight{t, d}
+	tried := false
 	for range 20 {
 		d.Power(true)
-		v, _ := d.Running()
-		_, swap := d.Slots()
+		slots, swap := d.Slots()
+		v, answers := d.Running()
+		whole := answers && slots[0].Image.Verify(public(t)) == nil
 		switch {
-		case v == version(2) && swap == mcuboot.SwapNone:
+		case !answers && !d.On(): // cut while it booted
+		case !whole || v != version(1) && v != version(2):
+			t.Fatalf("%v runs, answers %v, whole %v", v, answers, whole)
+		case v == version(2) && swap == mcuboot.SwapNone && confirm, v == version(1) && tried && !confirm:
 			return
-		case v == version(2):
+		case v == version(2) && confirm:
 			c.ask(0, fields{"confirm": true})
+		case v == version(2):
+			tried = true
+			d.Reset()
 		case swap == mcuboot.SwapTest:
 			d.Reset()
+			now, _ := d.Running()
+			tried = now == version(2)
 		default:
 			c.deploy(next)
 		}
@@ -426,7 +475,5 @@ func (s straight) deploy(p []byte) {
 		}
 		off = int(m["off"].(uint64))
 	}
-	if s.ask(0, fields{"hash": hashOf(s.t, p), "confirm": false}) != nil {
-		s.d.Reset()
-	}
+	s.ask(0, fields{"hash": hashOf(s.t, p), "confirm": false})
 }

@@ -9,8 +9,9 @@ import (
 
 // Errors of control requests, as Linux has them.
 var (
-	ErrStall = fmt.Errorf("usb request stalled: %w", syscall.EPIPE)
-	ErrGone  = fmt.Errorf("usb device is not on the bus: %w", syscall.ENODEV)
+	ErrStall   = fmt.Errorf("usb request stalled: %w", syscall.EPIPE)
+	ErrTimeout = fmt.Errorf("usb request timed out: %w", syscall.ETIMEDOUT) // at once; the carrier waits
+	ErrGone    = fmt.Errorf("usb device is not on the bus: %w", syscall.ENODEV)
 )
 
 // A USB is a board's USB device. It has control requests only, as DFU needs
@@ -85,8 +86,11 @@ func (u *USB) Control(requestType, request uint8, value, index uint16, data []by
 }
 
 func (u *USB) control(requestType, request uint8, value, index uint16, data []byte) (n int, err error) {
-	if !u.attached {
+	switch {
+	case !u.attached:
 		return 0, ErrGone
+	case u.d.requested():
+		return 0, ErrTimeout
 	}
 	switch requestType & 0x60 {
 	case 0x00:
