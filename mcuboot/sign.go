@@ -27,6 +27,7 @@ type Spec struct {
 	ClassID      []byte // 16 bytes; nil: none
 	Custom       []TLV  // of vendors, types 0x00a0 to 0xfffe, in the protected area
 	Erased       byte   // fills the header; 0 means 0xff, as erased flash
+	ZeroHeader   bool   // fill it with 0 instead, as imgtool does with a header that was left blank
 
 	EncryptFor *PublicKey // the device's key: P-256, X25519 or RSA-2048; nil: not encrypted
 	AES256     bool       // with EncryptFor: a content key of 256 bits
@@ -51,7 +52,10 @@ func Sign(random io.Reader, s Spec) ([]byte, error) {
 	}
 	out := AppendHeader(nil, h)
 	fill := s.Erased
-	if fill == 0 {
+	switch {
+	case s.ZeroHeader:
+		fill = 0
+	case fill == 0:
 		fill = 0xff
 	}
 	out = append(out, bytes.Repeat([]byte{fill}, int(h.Size)-len(out))...)
