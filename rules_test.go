@@ -43,6 +43,7 @@ var places = map[string]place{
 	"internal/version":        {1, "", true},
 	"internal/atomicfile":     {1, "", true},
 	"internal/slot":           {1, "device", true},
+	"internal/mcupayload":     {1, "", true},
 
 	"internal/store":      {2, "server", false},
 	"internal/blob":       {2, "server", false},
