@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mrand "math/rand/v2"
 	"net"
 	"path/filepath"
 	"strings"
@@ -79,6 +80,13 @@ func freeAddress(t *testing.T) string {
 	return l.Addr().String()
 }
 
+// noise does not compress.
+func noise(size int) []byte {
+	text := make([]byte, size)
+	mrand.NewChaCha8([32]byte{7}).Read(text)
+	return text
+}
+
 // fromRelease is what a device reports.
 func fromRelease(name string) fleet.Report {
 	return fleet.Report{Type: "x", Provides: map[string]string{"artifact_name": name, "rootfs-image.version": name}}
@@ -87,6 +95,7 @@ func fromRelease(name string) fleet.Report {
 // TestLifeOverMQTT: everything that a link is asked for, over the embedded
 // broker, from a stranger to a device that is done.
 func TestLifeOverMQTT(t *testing.T) {
+	t.Parallel()
 	addr := freeAddress(t)
 	w := servertest.Start(t, func(o *server.Options) { o.MQTT = addr })
 	woken := make(chan struct{}, 16)
@@ -103,7 +112,7 @@ func TestLifeOverMQTT(t *testing.T) {
 		t.Fatalf("Next = %+v, %v, want nothing to do", o, err)
 	}
 	must(t, l.Describe(t.Context(), inventory.Attributes{"hostname": "one"}))
-	file := servertest.Artifact(t, "r2", "x", bytes.Repeat([]byte("firmware"), 100_000))
+	file := servertest.Artifact(t, "r2", "x", noise(800<<10))
 	if _, err := w.UploadArtifact(t.Context(), bytes.NewReader(file), client.UploadArtifactParams{}); err != nil {
 		t.Fatal(err)
 	}
@@ -165,6 +174,7 @@ func download(t *testing.T, l link.Opener, uri string, offset int64) []byte {
 // TestPinnedServerKey: a device that was given a key talks to no other
 // server, and its enrolment token is read by none.
 func TestPinnedServerKey(t *testing.T) {
+	t.Parallel()
 	addr := freeAddress(t)
 	w := servertest.Start(t, func(o *server.Options) { o.MQTT = addr })
 	keys, err := server.SessionKeys(w.Options)

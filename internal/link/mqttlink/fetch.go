@@ -25,8 +25,6 @@ const (
 // scheme begins the address of an object.
 const scheme = "moult-object:"
 
-var errCanceled = link.ErrCanceled
-
 // take keeps an assignment that answers a check-in, and offers it.
 func (l *Link) take(a securemsg.Assignment) (link.Offer, error) {
 	l.mu.Lock()

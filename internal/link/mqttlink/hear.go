@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moult-ota/moult/internal/link"
 	"github.com/moult-ota/moult/internal/session"
 	"github.com/moult-ota/moult/internal/wire/securemsg"
 	"github.com/moult-ota/moult/internal/wire/topic"
@@ -97,10 +98,7 @@ func (l *Link) hint(f securemsg.Frame) {
 	if l.session == nil || f.Session != l.session.ID() {
 		return
 	}
-	select {
-	case l.hinted <- struct{}{}:
-	default:
-	}
+	token(l.hinted)
 }
 
 // data takes a message of the session.
@@ -111,7 +109,8 @@ func (l *Link) data(frame []byte) {
 		return
 	}
 	text, err := l.session.Open(frame, l.o.Now())
-	if err != nil && !errors.Is(err, session.ErrDuplicate) {
+	again := errors.Is(err, session.ErrDuplicate)
+	if err != nil && !again {
 		l.o.Log.Debug("message refused", "error", err)
 		return
 	}
@@ -120,10 +119,29 @@ func (l *Link) data(frame []byte) {
 		l.o.Log.Warn("message of the server is not understood", "error", err)
 		return
 	}
-	l.message(m)
+	if !again {
+		l.message(m)
+	}
+	l.confirm(m)
 }
 
-// message acts on what the server says; doubled or not, it is the same.
+// confirm acknowledges what the server says until it hears that it came.
+func (l *Link) confirm(m securemsg.Message) {
+	switch m := m.(type) {
+	case securemsg.Assignment:
+		if m.Answers == 0 {
+			l.ack(securemsg.KindAssignment, m.Number)
+		}
+	case securemsg.Cancel:
+		l.ack(securemsg.KindCancel, m.Number)
+	case securemsg.Keys:
+		if len(l.kept.Servers) > 0 && l.kept.Servers[0] == m.Keys[0].String() {
+			l.ack(securemsg.KindKeys, m.Number)
+		}
+	}
+}
+
+// message acts on what the server says.
 func (l *Link) message(m securemsg.Message) {
 	switch m := m.(type) {
 	case securemsg.Ack:
@@ -133,21 +151,18 @@ func (l *Link) message(m securemsg.Message) {
 			l.deliver(m.Answers, m)
 			return
 		}
-		l.ack(securemsg.KindAssignment, m.Number)
-		l.wake() // the agent asks, and gets it as an answer
+		token(l.called)
+		l.o.Wake() // the agent asks, and gets it as an answer
 	case securemsg.Cancel:
-		l.ack(securemsg.KindCancel, m.Number)
 		l.off = m.Deployment
 		if l.fetch != nil && l.kept.Working == m.Deployment {
-			l.fetch.fail(errCanceled)
+			l.fetch.fail(link.ErrCanceled)
 		}
-		l.wake()
+		l.o.Wake()
 	case securemsg.Keys:
 		if err := l.kept.replace(m.Keys); err != nil {
 			l.o.Log.Error("keep the server's new keys", "error", err)
-			return
 		}
-		l.ack(securemsg.KindKeys, m.Number)
 	case securemsg.Time:
 		l.clock = serverClock{m.Time(), l.o.Now()}
 	}
@@ -177,8 +192,6 @@ func (l *Link) ack(of securemsg.Kind, n uint64) {
 		_ = l.line.publish(ctx, topic.Up(l.ID()), frame) // the server says it again
 	}()
 }
-
-func (l *Link) wake() { l.o.Wake() }
 
 // maxPanic is how long after a broken connection a fleet takes to come back.
 const maxPanic = 5 * time.Second

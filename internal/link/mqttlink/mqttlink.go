@@ -93,6 +93,7 @@ type Link struct {
 	answers chan securemsg.Answer
 	asked   securemsg.Nonce // of the enrolment that waits
 	hinted  chan struct{}   // holds a token when the server asked for a handshake
+	called  chan struct{}   // and one when there is something new
 	fetch   *fetch          // under way; nil: none
 	off     deployment.ID   // that was canceled last
 	woken   time.Time
@@ -117,7 +118,7 @@ func New(o Options) (*Link, error) {
 	}
 	l := &Link{
 		o: o, spki: spki, id: securemsg.NewDeviceID(spki), waits: map[uint64]chan securemsg.Message{},
-		answers: make(chan securemsg.Answer, 4), hinted: make(chan struct{}, 1),
+		answers: make(chan securemsg.Answer, 4), hinted: make(chan struct{}, 1), called: make(chan struct{}, 1),
 	}
 	if l.kept, err = load(o.Store, o.Random); err != nil {
 		return nil, fmt.Errorf("reach server by MQTT: %w", err)

@@ -46,10 +46,7 @@ func (l *Link) say(ctx context.Context, m func(number uint64) securemsg.Message)
 				return got, nil
 			}
 			busy, try = &a, 0
-			if left, ok := ctx.Deadline(); ok && time.Until(left) < time.Duration(a.Wait)*time.Second {
-				return a, nil
-			}
-			if link.Sleep(ctx, time.Duration(a.Wait)*time.Second) != nil {
+			if !l.rests(ctx, time.Duration(a.Wait)*time.Second) {
 				return a, nil
 			}
 		case <-l.hinted:
@@ -65,6 +62,22 @@ func (l *Link) say(ctx context.Context, m func(number uint64) securemsg.Message)
 			}
 			return nil, fmt.Errorf("the server does not answer: %w", ctx.Err())
 		}
+	}
+}
+
+// rests waits as a busy server asked, or until it calls; false when there is
+// no time for that.
+func (l *Link) rests(ctx context.Context, d time.Duration) bool {
+	if left, ok := ctx.Deadline(); ok && time.Until(left) < d {
+		return false
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-l.called:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
