@@ -36,7 +36,7 @@ func New(o Options) (*Device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new device: %w", err)
 	}
-	l.Guard, l.Loses = o.Guard, o.Loses
+	l.Guard, l.Loses, l.ClassID = o.Guard, o.Loses, o.ClassID
 	if err := factory(l, o.Image); err != nil {
 		return nil, fmt.Errorf("new device: %w", err)
 	}

@@ -40,6 +40,7 @@ type Firmware struct {
 	Key     crypto.Signer
 	Size    int     // about, in bytes of payload; 0 means 8 KiB
 	Counter *uint32 // security counter; nil: none
+	ClassID []byte  // of the boards that it is for, 16 bytes; nil: none
 }
 
 // mark begins the payload of a firmware with habits.
@@ -64,7 +65,7 @@ func (f Firmware) Image() ([]byte, error) {
 	for len(payload) < size {
 		payload = append(payload, byte(rng.Uint32()))
 	}
-	return mcuboot.Sign(rand.Reader, mcuboot.Spec{Payload: payload, Version: f.Version, Key: f.Key, HeaderSize: 0x200, Counter: f.Counter})
+	return mcuboot.Sign(rand.Reader, mcuboot.Spec{Payload: payload, Version: f.Version, Key: f.Key, HeaderSize: 0x200, Counter: f.Counter, ClassID: f.ClassID})
 }
 
 // habits reads those of a payload. One without behaves.

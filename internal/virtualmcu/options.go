@@ -28,6 +28,8 @@ type Options struct {
 	Guard mcuboot.Guard // older images that the boot loader refuses; none by default
 	Loses bool          // see loader.Loader
 
+	ClassID []byte // of the board, 16 bytes: the boot loader refuses images without it; nil: it does not look
+
 	Times
 	Watchdog time.Duration // resets an application that crashed; 0: nothing does
 	Back     time.Duration // after a power cut by CutAt the power is back; 0: at Power(true)

@@ -8,8 +8,10 @@
 package loader
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/moult-ota/moult/internal/virtualmcu/flash"
 	"github.com/moult-ota/moult/mcuboot"
@@ -20,6 +22,9 @@ type Loader struct {
 	Slots
 	Keys  []mcuboot.PublicKey // that may sign images
 	Guard mcuboot.Guard       // which older images are refused; none by default
+	// ClassID is the board's, of 16 bytes; images with another or none do not
+	// start. nil: it is not looked at.
+	ClassID []byte
 	// Trust starts the primary slot's image without a look at its signature,
 	// as MCUboot without MCUBOOT_VALIDATE_PRIMARY_SLOT. Its header is looked at.
 	Trust bool
@@ -117,6 +122,11 @@ func (l *Loader) refuse() error {
 func (l *Loader) verify(im *mcuboot.Image) error {
 	if im.Header.Flags&mcuboot.FlagNonBootable != 0 {
 		return errors.New("image is marked as not bootable")
+	}
+	if l.ClassID != nil && !slices.ContainsFunc(im.Protected, func(t mcuboot.TLV) bool {
+		return t.Type == mcuboot.TypeClassID && bytes.Equal(t.Value, l.ClassID)
+	}) {
+		return errors.New("image is for another class of boards")
 	}
 	return im.Verify(l.Keys...)
 }

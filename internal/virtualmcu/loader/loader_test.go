@@ -74,6 +74,7 @@ func TestRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		next  []byte
 		guard mcuboot.Guard
+		class []byte
 		want  uint8
 	}{
 		"one byte changed":          {next: broken, want: 1},
@@ -85,10 +86,18 @@ func TestRefused(t *testing.T) {
 		"as old":                    {next: signed(mcuboot.Spec{Version: v(1), Key: key()}), guard: mcuboot.Guard{Newer: true}, want: 1},
 		"counter below the floor":   {next: signed(mcuboot.Spec{Version: v(2), Key: key(), Counter: counter(3)}), guard: mcuboot.Guard{Floor: counter(4)}, want: 1},
 		"counter at the floor":      {next: signed(mcuboot.Spec{Version: v(2), Key: key(), Counter: counter(4)}), guard: mcuboot.Guard{Floor: counter(4)}, want: 2},
+		"for another class":         {next: signed(mcuboot.Spec{Version: v(2), Key: key(), ClassID: make([]byte, 16)}), class: bytes.Repeat([]byte{1}, 16), want: 1},
+		"for no class":              {next: signed(mcuboot.Spec{Version: v(2), Key: key()}), class: bytes.Repeat([]byte{1}, 16), want: 1},
+		"for this class":            {next: signed(mcuboot.Spec{Version: v(2), Key: key(), ClassID: bytes.Repeat([]byte{1}, 16)}), class: bytes.Repeat([]byte{1}, 16), want: 2},
 		"newer, and that is wanted": {next: signed(mcuboot.Spec{Version: v(2), Key: key()}), guard: mcuboot.Guard{Newer: true}, want: 2},
 	} {
 		l := board(t, small, image(t, 1, 900))
-		l.Guard = tt.guard
+		if tt.class != nil {
+			first, err := mcuboot.Sign(nil, mcuboot.Spec{Payload: make([]byte, 900), Version: v(1), Key: key(), ClassID: tt.class})
+			check(t, err)
+			l = board(t, small, first)
+		}
+		l.Guard, l.ClassID = tt.guard, tt.class
 		send(t, l, tt.next, false)
 		im, err := l.Boot()
 		check(t, err)

@@ -1,6 +1,7 @@
 package program
 
 import (
+	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
@@ -33,6 +34,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.BoolVar(&o.serial, "serial", false, "SMP on a pseudo-terminal, whose path is printed")
 	f.StringVar(&o.link, "serial-link", "", "the same, with a symbolic link at `path`")
 	f.StringVar(&o.udp, "udp", "", "SMP over UDP at `address`, such as 127.0.0.1:1337")
+	f.Var((*class)(&o.board.ClassID), "class-id", "`UUID` of the board, hex, that images must carry")
 	f.BoolVar(&o.newer, "no-downgrade", false, "the boot loader refuses older versions")
 	f.BoolVar(&o.fast, "fast", false, "flash and reset take no time")
 	f.BoolVar(&o.board.Frugal, "frugal", false, "SMP leaves out what is false")
@@ -44,6 +46,20 @@ func (o *options) flags() *flag.FlagSet {
 	f.Uint64Var(&o.board.Faults.Seed, "seed", 1, "`number` that chance begins with")
 	f.SetOutput(io.Discard)
 	return f
+}
+
+// A class is a UUID in hex, dashes or not.
+type class []byte
+
+func (c *class) String() string { return hex.EncodeToString(*c) }
+
+func (c *class) Set(text string) error {
+	p, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	if err == nil && len(p) != 16 {
+		err = errors.New("want 32 hexadecimal digits")
+	}
+	*c = p
+	return err
 }
 
 // parse reads a command line of f, which has no arguments beside flags.

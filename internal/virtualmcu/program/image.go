@@ -23,6 +23,7 @@ func makeImage(args []string, stdout io.Writer) error {
 	f.StringVar(&out, "out", "", "`file` to write")
 	f.IntVar(&w.Size, "size", 8<<10, "`bytes` of payload")
 	f.StringVar(&w.Type, "for", "", "`board` that it runs on; it hangs on others")
+	f.Var((*class)(&w.ClassID), "class-id", "`UUID` of the boards that it is for, hex")
 	f.StringVar(&confirm, "confirm", "host", "who confirms it: host, self or never")
 	f.DurationVar(&w.After, "after", 0, "`time` from its start until it confirms itself")
 	f.BoolVar(&w.Crash, "crash", false, "it boots and never answers")

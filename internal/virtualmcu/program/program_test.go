@@ -118,6 +118,7 @@ func TestMessages(t *testing.T) {
 		"nothing":              {nil, 64, "Doors: --serial"},
 		"help":                 {[]string{"--help"}, 64, "-serial-link"},
 		"no such option":       {[]string{"--bus"}, 64, "not defined: -bus"},
+		"half a class":         {append(key, "--class-id", "00ff"), 64, "32 hexadecimal digits"},
 		"a stray word":         {append(key, "run"), 64, `"run" is no option`},
 		"no key":               {door, 1, "--key"},
 		"no door":              {key, 1, "name a door"},
