@@ -19,6 +19,7 @@ import (
 	"github.com/moult-ota/moult/internal/device"
 	"github.com/moult-ota/moult/internal/fleet"
 	"github.com/moult-ota/moult/internal/store"
+	"github.com/moult-ota/moult/mcuboot"
 )
 
 // Causes that a caller branches on, with errors.Is. The message says which
@@ -45,6 +46,10 @@ type Options struct {
 	// refused. Without keys every well-formed artifact is taken; the device
 	// still verifies it.
 	Keys []artifact.Verifier
+	// ImageKeys verify the MCUboot images in uploads: with any, an image that
+	// none of them signed is refused, and so is an encrypted one, whose
+	// signature only its device can check.
+	ImageKeys []mcuboot.PublicKey
 	// SeenEvery is how often last contacts are written; 0 means 30 s.
 	SeenEvery time.Duration
 	// MaxArtifact bounds one upload in bytes; 0 means 10 GiB.

@@ -63,7 +63,7 @@ func (c *Control) Upload(ctx context.Context, r io.Reader, note string) (Artifac
 func (c *Control) receive(ctx context.Context, w io.Writer, r io.Reader) (about store.About, release string, err error) {
 	limited := &limitReader{r: r, n: c.MaxArtifact, limit: c.MaxArtifact, ctx: ctx}
 	tee := &teeReader{r: limited, w: w}
-	h, err := artifact.Verify(tee, artifact.ReaderOptions{Keys: c.Keys, AllowUnsigned: true})
+	h, err := c.verify(tee)
 	switch {
 	case limited.err != nil: // the stream ended, not the artifact
 		return about, "", limited.err

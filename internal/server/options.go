@@ -25,6 +25,7 @@ type Options struct {
 	TLSKey       string
 	InsecureHTTP bool
 	VerifyKeys   []string
+	ImageKeys    []string
 	MQTT         string
 	MQTTLeaves   string
 	MQTTBroker   string
@@ -62,6 +63,7 @@ func (o *Options) Fields() []Field {
 		{"tls-key", "file with the certificate's key, PEM", &o.TLSKey},
 		{"insecure-http", "speak plain HTTP on addresses that others can reach", &o.InsecureHTTP},
 		{"verify-key", "file with a public key; with any, uploads that none of them signed are refused", &o.VerifyKeys},
+		{"image-key", "file with a public key; with any, uploads with an MCUboot image that none of them signed are refused", &o.ImageKeys},
 		{"mqtt", "address and port at which the embedded broker takes devices, such as 0.0.0.0:8883; empty: none", &o.MQTT},
 		{"mqtt-leaves", "address and port at which it takes the brokers of gateways; empty: none", &o.MQTTLeaves},
 		{"mqtt-broker", "mqtts://user:password@host:port of a broker to use instead of the embedded one", &o.MQTTBroker},

@@ -39,7 +39,7 @@ func TestFileThenEnvironment(t *testing.T) {
 
 func TestPrintedOptionsLoadAgain(t *testing.T) {
 	o := Defaults()
-	o.VerifyKeys, o.InsecureHTTP, o.PublicURL = []string{"k.pem"}, true, "https://ota.example.com"
+	o.VerifyKeys, o.ImageKeys, o.InsecureHTTP, o.PublicURL = []string{"k.pem"}, []string{"i.pem"}, true, "https://ota.example.com"
 	again := Options{}
 	if err := again.LoadFile(write(t, o.YAML())); err != nil {
 		t.Fatalf("load what YAML printed: %v\n%s", err, o.YAML())

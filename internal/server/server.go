@@ -21,6 +21,7 @@ import (
 	"github.com/moult-ota/moult/internal/store"
 	"github.com/moult-ota/moult/internal/store/postgres"
 	"github.com/moult-ota/moult/internal/store/sqlite"
+	"github.com/moult-ota/moult/mcuboot"
 )
 
 // A Server is an open data directory and all that answers from it.
@@ -76,7 +77,11 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.control, err = control.New(control.Options{DB: s.db, Blobs: blobs, Logger: s.log, Keys: keys}); err != nil {
+	images, err := imageKeys(s.options.ImageKeys)
+	if err != nil {
+		return err
+	}
+	if s.control, err = control.New(control.Options{DB: s.db, Blobs: blobs, Logger: s.log, Keys: keys, ImageKeys: images}); err != nil {
 		return err
 	}
 	s.metrics = newMetrics(s.control)
@@ -112,6 +117,23 @@ func verifiers(files []string) ([]artifact.Verifier, error) {
 		key, err := artifact.ParsePublicKey(text)
 		if err != nil {
 			return nil, fmt.Errorf("read verify-key %s: %w", file, err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
+}
+
+// imageKeys reads the public keys that MCUboot images are checked with.
+func imageKeys(files []string) ([]mcuboot.PublicKey, error) {
+	var keys []mcuboot.PublicKey
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("read image-key: %w", err)
+		}
+		key, err := mcuboot.ParsePublicKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("read image-key %s: %w", file, err)
 		}
 		keys = append(keys, key)
 	}
