@@ -76,6 +76,7 @@ var places = map[string]place{
 	"internal/install/mcu":      {3, "device", false},
 	"internal/child/exec":       {3, "device", false},
 	"internal/link/httplink":    {3, "device", false},
+	"internal/link/either":      {3, "device", false},
 	"internal/link/mqttlink":    {3, "device", false},
 	"internal/snapshot":         {3, "device", false},
 	"internal/capture":          {3, "server", false},

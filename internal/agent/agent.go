@@ -8,12 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync/atomic"
 	"time"
 
 	"github.com/moult-ota/moult/internal/install"
 	"github.com/moult-ota/moult/internal/link"
-	"github.com/moult-ota/moult/internal/link/httplink"
 	"github.com/moult-ota/moult/internal/update"
 )
 
@@ -23,6 +23,7 @@ type Agent struct {
 	o         Options
 	rules     update.Rules
 	link      link.Link // nil: no server is known
+	own       io.Closer // the link, when it is this agent's to close; or nil
 	slots     install.Installer
 	log       *journal
 	record    update.Record
@@ -46,13 +47,12 @@ func New(o Options) (*Agent, error) {
 	if a.link != nil || len(o.Servers) == 0 {
 		return a, nil
 	}
-	l, err := httplink.New(httplink.Options{
-		Servers: o.Servers, Identity: o.Identity, Key: o.Key, Token: o.Token, Transport: o.Transport, Now: o.Now,
-	})
+	l, err := reach(o, a.Poll)
 	if err != nil {
 		return nil, err
 	}
 	a.link = l
+	a.own, _ = l.(io.Closer)
 	return a, nil
 }
 
@@ -60,6 +60,9 @@ func New(o Options) (*Agent, error) {
 // Leave was called (nil). It may be cut off anywhere; a new Agent on the same
 // storage goes on.
 func (a *Agent) Run(ctx context.Context) error {
+	if a.own != nil {
+		defer a.own.Close()
+	}
 	event := update.Event(nil) // booted, as far as this run knows
 	for {
 		effect, err := a.work(ctx, event)

@@ -30,6 +30,8 @@ type Config struct {
 	ServerCertificate string
 	Pin               string
 	Token             string
+	ServerKeys        list
+	Metered           bool
 	DeviceType        string
 	Identity          list
 	IdentityCommand   string
@@ -64,10 +66,12 @@ type Config struct {
 func newConfig() *Config {
 	c := &Config{settings: flag.NewFlagSet("moult-agent", flag.ContinueOnError)}
 	f := c.settings
-	f.Var(&c.Servers, "servers", "server `addresses`, in the order in which they are tried")
+	f.Var(&c.Servers, "servers", "server `addresses`, https://… or mqtts://…, in the order in which they are tried; brokers first")
 	f.StringVar(&c.ServerCertificate, "server-certificate", "", "PEM `file` of certificates to trust besides the system's")
 	f.StringVar(&c.Pin, "pin", "", "SHA-256 of the server's public key, `hex`; no other is accepted")
 	f.StringVar(&c.Token, "token", "", "enrolment `token`")
+	f.Var(&c.ServerKeys, "server-keys", "session `keys` of the server behind a broker, as moult server session-keys prints them; empty: those of its first answer")
+	f.BoolVar(&c.Metered, "metered", false, "keep traffic by MQTT low: a sign of life every 15 minutes, nothing that was not asked for")
 	f.StringVar(&c.DeviceType, "device-type", "", "the device's `type`; artifacts name the types that they fit")
 	f.Var(&c.Identity, "identity", "`key=value` pairs that name this device; empty: the first MAC address")
 	f.StringVar(&c.IdentityCommand, "identity-command", "", "`program` that prints key=value lines instead")

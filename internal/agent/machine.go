@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -134,6 +135,13 @@ func (m *machine) reach(ctx context.Context, o *Options) (err error) {
 		return err
 	}
 	o.Servers, o.Token = m.config.Servers, m.config.Token
+	o.MQTT = MQTT{
+		Session: FileStore(m.state("session.json")), Cache: m.state("download"),
+		ServerKeys: m.config.ServerKeys, Metered: m.config.Metered,
+	}
+	if t, ok := o.Transport.(*http.Transport); ok {
+		o.MQTT.TLS = t.TLSClientConfig
+	}
 	if o.Key, err = m.config.deviceKey(); err != nil {
 		return err
 	}

@@ -3,10 +3,12 @@ package agent
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"time"
 
@@ -54,11 +56,13 @@ type Options struct {
 	Extra      func() inventory.Attributes           // more inventory; nil: none
 	Lock       func(context.Context) (func(), error) // held while not waiting; nil: none needed
 
-	// Link reaches the server; nil means HTTP to Servers.
+	// Link reaches the server; nil means Servers do. Addresses with mqtts are
+	// asked first, those with https when no broker answers.
 	Link      link.Link
-	Servers   []string          // base addresses, the next one when one does not answer
+	Servers   []string          // addresses, the next one when one does not answer
 	Token     string            // enrolment token; empty for none
 	Transport http.RoundTripper // nil means http.DefaultTransport
+	MQTT      MQTT              // for servers behind a broker
 
 	Poll      time.Duration // between polls; 0 means 30 minutes
 	Inventory time.Duration // between inventory reports; 0 means 8 hours
@@ -83,6 +87,16 @@ type Options struct {
 
 // A Maker makes an installer. note adds a line to the log of the update.
 type Maker func(note func(level, message string)) install.Installer
+
+// MQTT is what servers behind a broker need besides.
+type MQTT struct {
+	Session    Store    // keys and numbers of sessions; needed
+	Cache      string   // folder for downloads; needed
+	ServerKeys []string // as moult server session-keys prints them; none: those of the first answer
+	TLS        *tls.Config
+	Metered    bool                                                     // keep traffic low
+	Dial       func(ctx context.Context, addr string) (net.Conn, error) // nil: TCP
+}
 
 // A Sight is what an onlooker sees of an update under way.
 type Sight struct {

@@ -15,8 +15,8 @@ import (
 // Waits for the answer to a message.
 const (
 	sayAgain   = time.Second // doubled each time
-	sayLongest = 8 * time.Second
-	deaf       = 3 // messages without an answer end a session
+	sayLongest = 4 * time.Second
+	deaf       = 5 // messages without an answer end a session
 )
 
 // say says a message until it is answered. Every repetition has the number of
