@@ -39,7 +39,7 @@ func (o *options) flags() *flag.FlagSet {
 	f.BoolVar(&o.fast, "fast", false, "flash and reset take no time")
 	f.BoolVar(&o.board.Frugal, "frugal", false, "SMP leaves out what is false")
 	f.DurationVar(&o.board.Watchdog, "watchdog", 8*time.Second, "`time` after which a crashed application is reset; 0 for never")
-	f.IntVar(&o.board.BufferSize, "buffer", 0, "`bytes` of an SMP message; 384 by default, 1472 with --udp alone")
+	f.IntVar(&o.board.BufferSize, "buffer", 0, "`bytes` of an SMP message; 384 by default, 2048 with --udp, as in Zephyr")
 	f.Float64Var(&o.board.Faults.Lose, "lose", 0, "`part` of frames that get lost, 0 to 1")
 	f.Float64Var(&o.board.Faults.Double, "double", 0, "`part` of frames that come twice")
 	f.DurationVar(&o.board.Faults.Latency, "latency", 0, "`time` that a frame takes, each way")
@@ -126,8 +126,8 @@ func (o *options) device(log func(string, ...any)) (*virtualmcu.Device, io.Close
 	if !o.fast {
 		o.board.Times = virtualmcu.Real
 	}
-	if o.board.BufferSize == 0 && o.udp != "" && !o.serial && o.link == "" {
-		o.board.BufferSize = 1472 // a datagram on Ethernet
+	if o.board.BufferSize == 0 && o.udp != "" {
+		o.board.BufferSize = 2048
 	}
 	d, err := virtualmcu.New(o.board)
 	if err != nil {
