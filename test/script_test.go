@@ -21,6 +21,7 @@ import (
 
 	"github.com/moult-ota/moult/internal/cli"
 	"github.com/moult-ota/moult/internal/cli/artifactcmd"
+	"github.com/moult-ota/moult/internal/cli/mcubootcmd"
 	"github.com/moult-ota/moult/internal/deployment"
 	"github.com/moult-ota/moult/internal/device"
 	"github.com/moult-ota/moult/internal/fleet"
@@ -30,7 +31,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"moult": func() {
-			os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, artifactcmd.Command(), artifactcmd.KeyCommand()))
+			os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, artifactcmd.Command(), artifactcmd.KeyCommand(), mcubootcmd.Command()))
 		},
 	})
 }

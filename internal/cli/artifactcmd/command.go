@@ -24,7 +24,7 @@ func Command() *cobra.Command {
 			"Flags have the names that they have there.",
 	}
 	write := &cobra.Command{Use: "write", Short: "Write an artifact"}
-	write.AddCommand(writeRootfs(), writeModule(), writeBootstrap())
+	write.AddCommand(writeRootfs(), writeModule(), writeMCUboot(), writeBootstrap())
 	c.AddCommand(write, readCommand(), validateCommand(), signCommand(), dumpCommand())
 	return strict(c)
 }
