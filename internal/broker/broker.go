@@ -35,6 +35,12 @@ type Presence interface {
 	Connected(f func(id string, here bool)) (stop func())
 }
 
+// A Regrouper is a Broker that knows which devices stand behind a gateway.
+type Regrouper interface {
+	// Regroup looks again who is behind a gateway, soon.
+	Regroup(gateway string)
+}
+
 // MaxPayload is the largest message, in bytes, and what comes beside it.
 const (
 	MaxPayload = 64 << 10

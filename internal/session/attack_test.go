@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -259,13 +260,20 @@ func TestUnknownDevice(t *testing.T) {
 	if _, err := peer.Handshake(hs1, noon, seeded("2")); err != nil || uses != 2 {
 		t.Errorf("Handshake = %v after %d operations with the server's key, want 2", err, uses)
 	}
-	if _, err := peer.Handshake(p.initiator("3").Frame(), noon.Add(time.Second), dry{t}); !errors.Is(err, ErrEarly) || uses != 2 {
+	for n := 1; n < ShakeBurst; n++ {
+		if _, err := peer.Handshake(p.initiator(fmt.Sprint("more", n)).Frame(), noon, seeded("2")); err != nil {
+			t.Errorf("Handshake %d at once = %v", n+1, err)
+		}
+	}
+	uses = 0
+	if _, err := peer.Handshake(p.initiator("3").Frame(), noon.Add(time.Second), dry{t}); !errors.Is(err, ErrEarly) || uses != 0 {
 		t.Errorf("Handshake a second later = %v after %d operations, want ErrEarly", err, uses)
 	}
 }
 
-// TestHandshakeFlood: one HS1 per 10 s and device is worked on, forged ones
-// included; one that is doubled on its way gets the same answer.
+// TestHandshakeFlood: of a flood of HS1 a burst is worked on, and then one in
+// 10 s, forged ones included; one that is doubled on its way gets the same
+// answer.
 func TestHandshakeFlood(t *testing.T) {
 	p := newPair(t, securemsg.X25519, "a")
 	hs1 := p.initiator("1").Frame()
@@ -279,25 +287,40 @@ func TestHandshakeFlood(t *testing.T) {
 	}
 	forged := p.initiator("3").Frame()
 	forged[len(forged)-1] ^= 1
-	if _, err := p.peer.Handshake(forged, noon.Add(ShakeEvery), seeded("4")); !errors.Is(err, ErrForged) {
-		t.Errorf("a forged HS1 = %v, want ErrForged", err)
+	for range ShakeBurst - 1 {
+		if _, err := p.peer.Handshake(forged, noon, seeded("4")); !errors.Is(err, ErrForged) {
+			t.Errorf("a forged HS1 = %v, want ErrForged", err)
+		}
 	}
-	if _, err := p.peer.Handshake(p.initiator("5").Frame(), noon.Add(2*ShakeEvery-1), dry{t}); !errors.Is(err, ErrEarly) {
-		t.Errorf("right after a forged HS1 = %v, want ErrEarly", err)
+	if _, err := p.peer.Handshake(p.initiator("5").Frame(), noon.Add(ShakeBurst*ShakeEvery-1), dry{t}); !errors.Is(err, ErrEarly) {
+		t.Errorf("after a burst = %v, want ErrEarly", err)
 	}
-	if _, err := p.peer.Handshake(p.initiator("5").Frame(), noon.Add(2*ShakeEvery), seeded("6")); err != nil {
-		t.Errorf("after %v: %v", ShakeEvery, err)
+	if _, err := p.peer.Handshake(p.initiator("5").Frame(), noon.Add(ShakeBurst*ShakeEvery), seeded("6")); err != nil {
+		t.Errorf("after %v: %v", ShakeBurst*ShakeEvery, err)
 	}
+}
+
+func TestShakes(t *testing.T) {
+	const burst = ShakeBurst * ShakeEvery
 	for _, tt := range []struct {
-		name string
-		last time.Time
-		want bool
+		name  string
+		noted []time.Duration // before noon
+		want  time.Duration
 	}{
-		{"never", time.Time{}, true}, {"now", noon, false}, {"10 s less 1 ns", noon.Add(1 - ShakeEvery), false},
-		{"10 s", noon.Add(-ShakeEvery), true}, {"clock set back", noon.Add(time.Hour), true},
+		{"never", nil, 0},
+		{"fewer than a burst", []time.Duration{0, 0}, 0},
+		{"a burst now", []time.Duration{0, 0, 0}, burst},
+		{"a burst, its first long ago", []time.Duration{burst, 0, 0}, 0},
+		{"a burst, its first almost long ago", []time.Duration{burst - 1, 0, 0}, 1},
+		{"one more than a burst", []time.Duration{burst, time.Second, 0, 0}, burst - time.Second},
+		{"clock set back", []time.Duration{-time.Hour, -time.Hour, -time.Hour}, 0},
 	} {
-		if got := MayShake(tt.last, noon); got != tt.want {
-			t.Errorf("MayShake, last %s = %v", tt.name, got)
+		var s Shakes
+		for _, before := range tt.noted {
+			s.Note(noon.Add(-before))
+		}
+		if got := s.Wait(noon); got != tt.want {
+			t.Errorf("%s: Wait = %v, want %v", tt.name, got, tt.want)
 		}
 	}
 }

@@ -13,7 +13,8 @@ import (
 
 // Limits of handshakes at the server.
 const (
-	ShakeEvery  = 10 * time.Second // between two HS1 of a device that are worked on
+	ShakeEvery  = 10 * time.Second // between two HS1 of a device that are worked on, in the long run
+	ShakeBurst  = 3                // that may come at once: a device that is updated starts twice
 	answerStays = 30 * time.Second // for an HS1 that comes again
 )
 
@@ -24,11 +25,26 @@ var (
 	ErrEarly = errors.New("too early for another handshake")
 )
 
-// MayShake is the rule for one device: may an HS1 be worked on now, when the
-// last one was at that time (zero: never)? A clock that was set back does not
-// keep a device out.
-func MayShake(last, now time.Time) bool {
-	return last.IsZero() || now.Before(last) || now.Sub(last) >= ShakeEvery
+// Shakes is the rule for one device: may an HS1 be worked on? A clock that was
+// set back does not keep a device out.
+type Shakes struct {
+	at   [ShakeBurst]time.Time // of the last ones
+	next int                   // the oldest of them
+}
+
+// Wait is how long it is until the next one; 0 for now.
+func (s *Shakes) Wait(now time.Time) time.Duration {
+	oldest, last := s.at[s.next], s.at[(s.next+ShakeBurst-1)%ShakeBurst]
+	if oldest.IsZero() || now.Before(last) {
+		return 0
+	}
+	return max(0, ShakeBurst*ShakeEvery-now.Sub(oldest))
+}
+
+// Note counts one.
+func (s *Shakes) Note(now time.Time) {
+	s.at[s.next] = now
+	s.next = (s.next + 1) % ShakeBurst
 }
 
 // A Peer is one device at the server. An HS1 may be an old one that somebody
@@ -42,7 +58,8 @@ type Peer struct {
 	hello     securemsg.Hello
 	pending   *Session // not proven yet; or nil
 	said      securemsg.Hello
-	shaken    time.Time
+	shakes    Shakes
+	shaken    time.Time         // the last time
 	asked     [sha256.Size]byte // the HS1 that was answered last
 	answer    []byte            // its HS2
 }
@@ -80,6 +97,7 @@ func (p *Peer) Handshake(frame []byte, now time.Time, random io.Reader) ([]byte,
 		return nil, fmt.Errorf("shake hands with %s: %w", p.device.ID, err)
 	}
 	p.shaken = now
+	p.shakes.Note(now)
 	answer, err := p.shake(f, own, now, random)
 	if err != nil {
 		return nil, fmt.Errorf("shake hands with %s: %w", p.device.ID, err)
@@ -99,7 +117,7 @@ func (p *Peer) admit(f securemsg.Frame, now time.Time) (ecdh.KeyExchanger, error
 		return nil, fmt.Errorf("server key %x: %w", kid, ErrKey)
 	case p.current != nil && p.current.id == f.Session:
 		return nil, fmt.Errorf("session %x exists: %w", f.Session, ErrSession)
-	case !MayShake(p.shaken, now):
+	case p.shakes.Wait(now) > 0:
 		return nil, ErrEarly
 	}
 	return own.secret, nil

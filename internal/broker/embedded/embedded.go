@@ -60,6 +60,9 @@ type Broker struct {
 	nextID int
 	hints  *retainer
 	closed bool
+
+	joined   map[string]net.Conn // of leaves, by gateway
+	regroups map[string]bool     // gateways whose leaf joins anew soon
 }
 
 // maxStart bounds the start of NATS.
@@ -67,7 +70,7 @@ const maxStart = 20 * time.Second
 
 // Start starts a broker; Serve opens its doors.
 func Start(o Options) (*Broker, error) {
-	b := &Broker{keys: newKeys(), here: map[string]int{}, ears: map[int]func(string, bool){}, log: o.Log, authenticate: o.Authenticate, children: o.Children}
+	b := &Broker{keys: newKeys(), here: map[string]int{}, ears: map[int]func(string, bool){}, joined: map[string]net.Conn{}, regroups: map[string]bool{}, log: o.Log, authenticate: o.Authenticate, children: o.Children}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}

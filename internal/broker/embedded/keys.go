@@ -68,6 +68,9 @@ func permissions(n node) *server.Permissions {
 		return nil
 	}
 	g := topic.GrantOf(n.role, n.id)
+	if n.leaf { // whom nobody knows yet asks through it; requests are signed, and answers no secret
+		g.Publish, g.Subscribe = append(g.Publish, topic.EnrollUp("+")), append(g.Subscribe, topic.EnrollDown("+"))
+	}
 	for _, id := range n.children {
 		c := topic.GrantOf(topic.Device, id)
 		g.Publish, g.Subscribe = append(g.Publish, c.Publish...), append(g.Subscribe, c.Subscribe...)

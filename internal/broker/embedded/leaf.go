@@ -90,8 +90,45 @@ func (b *Broker) leaf(c net.Conn) error {
 	_ = c.SetDeadline(time.Time{})
 	b.seen(n.id, true)
 	defer b.seen(n.id, false)
+	defer b.holdLeaf(n.id, c)()
 	carry(c, in, behind, out)
 	return nil
+}
+
+// holdLeaf remembers a leaf's connection until it is let go of.
+func (b *Broker) holdLeaf(id string, c net.Conn) (letGo func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.joined[id] = c
+	return func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if b.joined[id] == c {
+			delete(b.joined, id)
+		}
+	}
+}
+
+// regroupAfter gathers the children that come to a gateway one after another.
+const regroupAfter = 500 * time.Millisecond
+
+// Regroup implements broker.Regrouper: what a leaf may carry is said when it
+// joins, so it joins anew.
+func (b *Broker) Regroup(gateway string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.joined[gateway] == nil || b.regroups[gateway] {
+		return
+	}
+	b.regroups[gateway] = true
+	time.AfterFunc(regroupAfter, func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.regroups, gateway)
+		if c := b.joined[gateway]; c != nil {
+			c.Close()
+		}
+	})
 }
 
 // greeted reads the greeting and asks who that is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/moult-ota/moult/internal/broker"
 	"github.com/moult-ota/moult/internal/fleet"
 	"github.com/moult-ota/moult/internal/wire/securemsg"
 	"github.com/moult-ota/moult/internal/wire/topic"
@@ -58,10 +59,17 @@ func (k *desk) admit(ctx context.Context, r securemsg.Request) (securemsg.Answer
 		return answer, err
 	}
 	m := fleet.Member{ID: r.Device().String(), Device: id, Key: c.Key, Suite: uint8(r.Suite), Session: r.Session, Counter: r.Counter}
+	_, err = k.Members.Member(ctx, m.ID)
+	known := err == nil
 	if err := k.Members.Enlist(ctx, m); err != nil {
 		return answer, err
 	}
 	k.arrived(r)
+	if gateways, ok := k.Broker.(broker.Regrouper); ok && !known {
+		if m, err := k.Members.Member(ctx, m.ID); err == nil && m.Gateway != "" {
+			gateways.Regroup(m.Gateway)
+		}
+	}
 	answer.Standing, answer.Keys = securemsg.StandingAccepted, k.responder.Public()
 	return answer, nil
 }

@@ -89,7 +89,7 @@ type Link struct {
 	waits   map[uint64]chan securemsg.Message // by number of the message
 	shaking *session.Initiator
 	shaken  chan struct{} // closed when shaking led to a session
-	last    time.Time     // of the last handshake
+	shakes  session.Shakes
 	answers chan securemsg.Answer
 	asked   securemsg.Nonce // of the enrolment that waits
 	hinted  chan struct{}   // holds a token when the server asked for a handshake

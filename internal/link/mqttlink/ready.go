@@ -190,7 +190,8 @@ func (l *Link) shake(ctx context.Context) error {
 	hello := securemsg.Hello{Boot: l.kept.Boots, Agent: l.o.Agent}
 	i, err := session.NewInitiator(session.Device{ID: l.id, Suite: suite, Key: l.kept.private}, server, hello, l.o.Random)
 	done := make(chan struct{})
-	l.shaking, l.shaken, l.last = i, done, l.o.Now()
+	l.shaking, l.shaken = i, done
+	l.shakes.Note(l.o.Now())
 	l.mu.Unlock()
 	if err != nil {
 		return err
@@ -216,11 +217,10 @@ func (l *Link) shake(ctx context.Context) error {
 // rest waits until another handshake may be begun.
 func (l *Link) rest(ctx context.Context) error {
 	l.mu.Lock()
-	last := l.last
+	wait := l.shakes.Wait(l.o.Now())
 	l.mu.Unlock()
-	now := l.o.Now()
-	if session.MayShake(last, now) {
+	if wait == 0 {
 		return nil
 	}
-	return link.Sleep(ctx, session.ShakeEvery-now.Sub(last))
+	return link.Sleep(ctx, wait)
 }
