@@ -84,6 +84,19 @@ func waitFor(t *testing.T, d *virtualmcu.Device, holds func() bool) {
 	}
 }
 
+// TestResetWhileItBoots: a boot that was interrupted does not end.
+func TestResetWhileItBoots(t *testing.T) {
+	const boot = 100 * time.Millisecond
+	d := board(t, func(o *virtualmcu.Options) { o.Boot = boot })
+	time.Sleep(boot / 2)
+	start := time.Now()
+	d.Reset()
+	waitFor(t, d, func() bool { _, answers := d.Running(); return answers })
+	if took := time.Since(start); took < boot {
+		t.Errorf("it answers %v after a reset, booting takes %v", took, boot)
+	}
+}
+
 func TestCutAtAnOperation(t *testing.T) {
 	d := board(t, func(o *virtualmcu.Options) { o.Back = time.Millisecond })
 	d.CutAt(flash.Cut{At: 3, Torn: true})

@@ -196,6 +196,18 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// TestOverPending: the new stack's download takes the place of one that was
+// waited for, request and all.
+func TestOverPending(t *testing.T) {
+	d := board(t, func(o *virtualmcu.Options) { o.Stack, o.NoRequest, o.NoReboot = virtualmcu.StackNext, true, true })
+	c := straight{t, d}
+	c.deploy(image(t, 2, virtualmcu.Habits{}))
+	runs(t, d, 1, mcuboot.SwapTest)
+	h := enterDFU(t, d)
+	check(t, h.download(image(t, 3, virtualmcu.Habits{}), 128))
+	runs(t, d, 1, mcuboot.SwapNone)
+}
+
 func TestDetachByHost(t *testing.T) {
 	d := board(t, func(o *virtualmcu.Options) { o.HostDetach = true })
 	h := over(t, d)

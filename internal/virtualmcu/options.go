@@ -37,6 +37,7 @@ type Options struct {
 	// SMP
 	BufferSize int  // of one message; 0 means 384
 	Buffers    int  // how many wait at most; 0 means 4
+	V1         bool // an old server: it answers in the first version, whatever it is asked in
 	Frugal     bool // false flags and "match" are left out
 
 	// USB

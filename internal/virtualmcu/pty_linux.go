@@ -42,7 +42,7 @@ func OpenPTY() (*PTY, error) {
 
 // Close ends both sides.
 func (p *PTY) Close() error {
-	return errors.Join(p.port.Close(), p.File.Close())
+	return errors.Join(p.File.Close(), p.port.Close()) // the other way round, a read fails
 }
 
 // prepare unlocks a pseudo-terminal and makes it pass all bytes unchanged.

@@ -34,7 +34,7 @@ func version(major uint8) mcuboot.Version { return mcuboot.Version{Major: major,
 // image is a firmware of version major.4.0.
 func image(t *testing.T, major uint8, h virtualmcu.Habits) []byte {
 	t.Helper()
-	p, err := virtualmcu.Firmware{Habits: h, Version: version(major), Key: key, Size: 5000}.Image()
+	p, err := virtualmcu.Firmware{Habits: h, Version: version(major), Key: key, Size: 5003}.Image()
 	check(t, err)
 	return p
 }

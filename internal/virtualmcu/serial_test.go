@@ -100,6 +100,8 @@ func TestSerial(t *testing.T) {
 		"a start that is begun again": {echo1[:10] + "\n" + echo1, 1},
 		"a rest without a start":      {"\x04\x14" + echo1[2:], 0},
 		"in two lines":                {echo1[:14] + "\n\x04\x14" + echo1[14:], 1},
+		"a spoilt line amid":          {echo1[:14] + "\n\x04\x14*\n\x04\x14" + echo1[14:], 0},
+		"more than fits a buffer":     {"\x06\x09" + strings.Repeat("\x04\x14"+strings.Repeat("/", 120)+"\n", 10) + echo1, 1},
 		"a line that never ends":      {strings.Repeat("x", 10000) + "\n" + echo1, 1},
 		"only text":                   {"reboot\r\n", 0},
 	} {

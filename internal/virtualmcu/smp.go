@@ -73,6 +73,9 @@ func (d *Device) answer(p []byte) (reply []byte, out outcome) {
 		return nil, outcome{}
 	}
 	m.op++
+	if d.opts.V1 {
+		m.version = 0
+	}
 	m.body = out.encode(m)
 	if smpHeader+len(m.body) > d.opts.BufferSize {
 		m.body = outcome{rc: rcTooLarge}.encode(m)

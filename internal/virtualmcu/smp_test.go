@@ -186,6 +186,13 @@ func TestErrors(t *testing.T) {
 		c.upload(next, 256)
 		c.ask(2, 1, 0, fields{"hash": hashOf(c.t, next), "confirm": false})
 	}
+	trial := func(c *client) {
+		pending(c)
+		c.ask(2, 0, 5, fields{})
+		for c.ask(0, 1, 0, fields{})["images"].([]any)[0].(map[any]any)["version"] != "2.4.0" {
+			c.t.Log("not yet reset")
+		}
+	}
 	for name, tt := range map[string]struct {
 		before  func(*client)
 		command byte
@@ -198,6 +205,9 @@ func TestErrors(t *testing.T) {
 		"no offset":           {nil, 1, fields{"data": next[:32]}, 3, -20},
 		"too large":           {nil, 1, fields{"off": 0, "len": 1 << 20, "data": next[:32]}, 1, -30},
 		"downgrade":           {nil, 1, fields{"off": 0, "len": 100, "data": image(t, 1, virtualmcu.Habits{})[:32], "upgrade": true}, 6, -27},
+		"test on trial":       {trial, 0, fields{"hash": hashOf(t, image(t, 1, virtualmcu.Habits{})), "confirm": false}, 6, -28},
+		"upload on trial":     {trial, 1, fields{"off": 0, "len": 100, "data": next[:32]}, 6, -9},
+		"confirm of pending":  {pending, 0, fields{"confirm": true}, 6, -28},
 		"upload over pending": {pending, 1, fields{"off": 0, "len": 100, "data": next[:32]}, 6, -9},
 		"erase of pending":    {pending, 5, fields{}, 6, -9},
 		"erase of what runs":  {nil, 5, fields{"slot": 0}, 3, -14},
@@ -227,6 +237,26 @@ func TestErrors(t *testing.T) {
 				t.Errorf("%s, v2 %v: %v, want %d", name, v2, got, want)
 			}
 		}
+	}
+}
+
+func TestOldServer(t *testing.T) {
+	c := dial(t, board(t, func(o *virtualmcu.Options) { o.V1 = true }))
+	c.v2 = true
+	if got := c.ask(2, 1, 0, fields{}); rc(got) != 3 {
+		t.Errorf("test without a hash = %v, want rc 3", got)
+	}
+}
+
+func TestFrugal(t *testing.T) {
+	c := dial(t, board(t, func(o *virtualmcu.Options) { o.Frugal = true }))
+	got := c.ask(0, 1, 0, fields{})
+	first := got["images"].([]any)[0].(map[any]any)
+	if _, told := first["pending"]; told || first["active"] != true || got["splitStatus"] != nil {
+		t.Errorf("%v", got)
+	}
+	if last := c.upload(image(t, 2, virtualmcu.Habits{}), 256); last["match"] != nil {
+		t.Errorf("last answer %v", last)
 	}
 }
 
@@ -281,6 +311,25 @@ func TestSlowErase(t *testing.T) {
 		if took := time.Since(start); took >= erase != want {
 			t.Errorf("first chunk took %v, erase of %v: want it %v", took, erase, want)
 		}
+	}
+}
+
+// TestResetAmid: what a board was doing when it was reset, nobody hears of.
+func TestResetAmid(t *testing.T) {
+	const erase = 200 * time.Millisecond
+	d := board(t, func(o *virtualmcu.Options) { o.Erase = erase })
+	c := dial(t, d)
+	p := image(t, 2, virtualmcu.Habits{})
+	first := fields{"off": 0, "len": len(p), "data": p[:64]}
+	c.ask(2, 1, 1, first)
+	before := d.Operations()
+	c.send(2, 1, 1, first)
+	for d.Operations() == before {
+		time.Sleep(time.Millisecond)
+	}
+	d.Reset()
+	if got := c.hear(2 * erase); got != nil {
+		t.Errorf("after a reset it answers %v", got)
 	}
 }
 
