@@ -2,6 +2,7 @@ package virtualmcu
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,9 +20,17 @@ type Faults struct {
 
 // A fate decides for one frame after the other.
 type fate struct {
-	mu     sync.Mutex
-	faults Faults
-	rng    *rand.Rand
+	mu      sync.Mutex
+	faults  Faults
+	rng     *rand.Rand
+	waiting []delivery // by their times
+
+	order sync.Mutex // held while one arrives
+}
+
+type delivery struct {
+	due time.Time
+	to  func()
 }
 
 func newFate(f Faults) *fate {
@@ -36,15 +45,40 @@ func (d *Device) SetFaults(f Faults) {
 }
 
 // deliver calls to as often as a frame arrives, each after its time. Without
-// latency and delay it calls at once.
+// latency and delay it calls at once. What has the same time to wait arrives
+// in the order in which it was sent.
 func (f *fate) deliver(to func()) {
 	for _, after := range f.copies() {
 		if after <= 0 {
 			to()
 			continue
 		}
-		time.AfterFunc(after, to)
+		f.wait(delivery{time.Now().Add(after), to})
+		time.AfterFunc(after, f.arrive)
 	}
+}
+
+func (f *fate) wait(d delivery) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, _ := slices.BinarySearchFunc(f.waiting, d, func(a, b delivery) int {
+		if a.due.After(b.due) {
+			return 1
+		}
+		return -1 // those of the same time stay before it
+	})
+	f.waiting = slices.Insert(f.waiting, i, d)
+}
+
+// arrive lets the next frame arrive, whichever timer it was.
+func (f *fate) arrive() {
+	f.order.Lock()
+	defer f.order.Unlock()
+	f.mu.Lock()
+	next := f.waiting[0]
+	f.waiting = f.waiting[1:]
+	f.mu.Unlock()
+	next.to()
 }
 
 func (f *fate) copies() (after []time.Duration) {

@@ -381,26 +381,31 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestOvertaken: of frames that are delayed, some come after later ones.
+// TestOvertaken: of frames that are delayed, some come after later ones; of
+// frames that merely take long, none.
 func TestOvertaken(t *testing.T) {
-	d := board(t, func(o *virtualmcu.Options) {
-		o.Buffers = 40
-		o.Faults = virtualmcu.Faults{Seed: 2, Delay: 0.3, Late: 50 * time.Millisecond}
-	})
-	c := dial(t, d)
-	texts := []string{}
-	for i := range 30 {
-		c.send(2, 0, 0, fields{"d": string(rune('A' + i))})
-	}
-	for range 30 {
-		m := c.hear(5 * time.Second)
-		if m == nil {
-			t.Fatalf("%d of 30 came", len(texts))
+	for name, tt := range map[string]struct {
+		faults virtualmcu.Faults
+		sorted bool
+	}{
+		"delayed": {virtualmcu.Faults{Seed: 2, Delay: 0.3, Late: 50 * time.Millisecond}, false},
+		"far":     {virtualmcu.Faults{Latency: 20 * time.Millisecond}, true},
+	} {
+		c := dial(t, board(t, func(o *virtualmcu.Options) { o.Buffers, o.Faults = 60, tt.faults }))
+		var texts []string
+		for i := range 50 {
+			c.send(2, 0, 0, fields{"d": string(rune('A' + i))})
 		}
-		texts = append(texts, m["r"].(string))
-	}
-	if slices.IsSorted(texts) {
-		t.Errorf("none was overtaken: %v", texts)
+		for range 50 {
+			m := c.hear(5 * time.Second)
+			if m == nil {
+				t.Fatalf("%s: %d of 50 came", name, len(texts))
+			}
+			texts = append(texts, m["r"].(string))
+		}
+		if slices.IsSorted(texts) != tt.sorted {
+			t.Errorf("%s: came as %v", name, texts)
+		}
 	}
 }
 
