@@ -130,6 +130,11 @@ func (o *options) device(log func(string, ...any)) (*virtualmcu.Device, io.Close
 		o.board.BufferSize = 2048
 	}
 	d, err := virtualmcu.New(o.board)
+	if err == nil {
+		if slots, _ := d.Slots(); slots[0].Image == nil {
+			err = errors.New("slot 0 holds no image that could start: name a first one with --image, for a flash that is new")
+		}
+	}
 	if err != nil {
 		f.Close()
 		return nil, nil, err
