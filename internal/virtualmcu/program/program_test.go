@@ -127,7 +127,7 @@ func TestMessages(t *testing.T) {
 		"not a key":            {[]string{"--key", path("v1.bin")}, 1, "no PEM"},
 		"not an image":         {append(door, "--key", path("public.pem"), "--image", path("key.pem")), 1, "not an MCUboot image"},
 		"not a flash":          {append(door, "--key", path("public.pem"), "--flash", path("v1.bin")), 1, "is not a flash"},
-		"no such address":      {append(key, "--udp", "nowhere:x"), 1, "listen udp"},
+		"no such address":      {append(key, "--image", path("v1.bin"), "--udp", "nowhere:x"), 1, "listen udp"},
 		"image without a key":  {[]string{"image", "--version", "1"}, 1, "--key, --version and --out"},
 		"image by a public":    {[]string{"image", "--key", path("public.pem"), "--version", "1", "--out", path("x")}, 1, "private key"},
 		"image, odd version":   {[]string{"image", "--key", path("key.pem"), "--version", "one", "--out", path("x")}, 1, "one"},
