@@ -81,7 +81,8 @@ var places = map[string]place{
 	"internal/snapshot":         {3, "device", false},
 	"internal/capture":          {3, "server", false},
 
-	"internal/api": {4, "server", false},
+	"internal/api":              {4, "server", false},
+	"internal/gateway/upstream": {4, "device", false},
 
 	"internal/server": {5, "server", false},
 	"internal/agent":  {5, "device", false},
@@ -89,13 +90,15 @@ var places = map[string]place{
 
 	"internal/virtualmcu": {5, "both", false},
 
-	"internal/cli":    {6, "both", false},
-	"internal/sim":    {6, "both", false},
-	"cmd/moult":       {7, "both", false},
-	"cmd/moult-mcu":   {7, "both", false},
-	"cmd/moult-agent": {7, "device", false},
-	"cmd/moult-sbl":   {7, "device", false},
-	"test":            {8, "both", false},
+	"internal/cli":      {6, "both", false},
+	"internal/gateway":  {6, "device", false},
+	"internal/sim":      {6, "both", false},
+	"cmd/moult":         {7, "both", false},
+	"cmd/moult-mcu":     {7, "both", false},
+	"cmd/moult-agent":   {7, "device", false},
+	"cmd/moult-gateway": {7, "device", false},
+	"cmd/moult-sbl":     {7, "device", false},
+	"test":              {8, "both", false},
 
 	// Suites and fakes stand beside what they test and see it all.
 	"internal/fleet/fleettest":       {4, "both", false},

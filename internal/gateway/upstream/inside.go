@@ -1,0 +1,75 @@
+package upstream
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+)
+
+// Transport serves a program's own agents as if they were on the LAN, without
+// a socket.
+func (p *Proxy) Transport() http.RoundTripper { return inside{p} }
+
+type inside struct{ h http.Handler }
+
+// RoundTrip returns with the head of the answer; its body is read as it is
+// written.
+func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
+	served := r.Clone(r.Context())
+	served.Host, served.RequestURI, served.RemoteAddr = r.URL.Host, r.URL.RequestURI(), "inside"
+	if served.Body == nil {
+		served.Body = http.NoBody
+	}
+	body, out := io.Pipe()
+	w := &pipe{out: out, header: http.Header{}, head: make(chan struct{})}
+	go func() {
+		i.h.ServeHTTP(w, served)
+		w.WriteHeader(http.StatusOK)
+		out.Close()
+		served.Body.Close()
+	}()
+	select {
+	case <-w.head:
+	case <-r.Context().Done():
+		body.CloseWithError(r.Context().Err())
+		return nil, r.Context().Err()
+	}
+	return &http.Response{
+		StatusCode: w.status, Status: http.StatusText(w.status), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: w.sent, Body: body, ContentLength: length(w.sent), Request: r,
+	}, nil
+}
+
+// A pipe is a response on its way to a reader in this program.
+type pipe struct {
+	out    *io.PipeWriter
+	header http.Header
+	sent   http.Header // header when the head was written
+	status int
+	head   chan struct{}
+	once   sync.Once
+}
+
+func (w *pipe) Header() http.Header { return w.header }
+
+func (w *pipe) WriteHeader(status int) {
+	w.once.Do(func() {
+		w.status, w.sent = status, w.header.Clone()
+		close(w.head)
+	})
+}
+
+func (w *pipe) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.out.Write(p)
+}
+
+// length is what the head says, -1 for nothing.
+func length(h http.Header) int64 {
+	n, err := strconv.ParseInt(h.Get("Content-Length"), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
