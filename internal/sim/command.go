@@ -91,6 +91,9 @@ func (w *World) run(ctx context.Context, screen *Screen) error {
 	}
 	unplug()
 	err = errors.Join(err, w.Wait())
+	if w.post != nil {
+		w.post.broker.Close()
+	}
 	if w.site != nil && w.site.server != nil {
 		err = errors.Join(err, w.site.close())
 	}

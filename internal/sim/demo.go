@@ -91,8 +91,14 @@ func (w *World) deploy(ctx context.Context, c Chapter) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := w.api().UploadArtifact(ctx, bytes.NewReader(art), client.UploadArtifactParams{Note: c.What}); err != nil {
+	stored, err := w.api().UploadArtifact(ctx, bytes.NewReader(art), client.UploadArtifactParams{Note: c.What})
+	if err != nil {
 		return "", fmt.Errorf("upload: %w", err)
+	}
+	if c.Tamper {
+		if err := w.site.spoil(stored.SHA256); err != nil {
+			return "", fmt.Errorf("change the artifact: %w", err)
+		}
 	}
 	w.tamperer.Set(c.Tamper)
 	if c.Pull {
@@ -204,11 +210,34 @@ func (w *World) conclude(s *Screen, results []result) error {
 		}
 		wrong += len(r.wrong)
 	}
+	b.WriteString(w.traffic())
 	s.Print(b.String())
 	if wrong > 0 {
 		return fmt.Errorf("%w: %d reports", ErrStory, wrong)
 	}
 	return nil
+}
+
+// traffic says how much went over which link, and for how many devices.
+func (w *World) traffic() string {
+	devices := map[string]int{}
+	for _, m := range w.machines {
+		devices[w.road(m)]++
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n%-22s %8s %12s %14s\n", "link", "devices", "MiB in all", "MiB a device")
+	roads := w.roads()
+	for _, road := range []string{byHTTP, byMQTT, byGateway} {
+		if n := devices[road]; n > 0 {
+			mib := float64(roads[road]) / (1 << 20)
+			fmt.Fprintf(&b, "%-22s %8d %12.1f %14.1f\n", road, n, mib, mib/float64(n))
+		}
+	}
+	if n := devices[byGateway]; n > 0 {
+		mib := float64(roads[uplink]) / (1 << 20)
+		fmt.Fprintf(&b, "%-22s %8d %12.1f %14.1f\n", uplink, n, mib, mib/float64(n))
+	}
+	return b.String()
 }
 
 // Inspect looks at the disks of every machine, all off: each must boot the

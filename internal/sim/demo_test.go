@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,11 +24,21 @@ func tell(t *testing.T, seed uint64, chapters []Chapter) (string, error) {
 }
 
 func TestDemoEndsAsItShould(t *testing.T) {
-	for seed := range uint64(4) {
-		if out, err := tell(t, seed, story); err != nil {
-			t.Errorf("Demo(seed %d): %v\n%s", seed, err, out)
-		}
+	var all sync.WaitGroup
+	for seed := range uint64(3) {
+		all.Go(func() {
+			var out bytes.Buffer
+			if err := Demo(context.Background(), Options{Devices: 8, Seed: seed, ImageSize: 256 << 10}, "", &out); err != nil {
+				t.Errorf("Demo(seed %d): %v\n%s", seed, err, out.String())
+			}
+			for _, road := range []string{byHTTP, byMQTT, byGateway} {
+				if !strings.Contains(out.String(), road) {
+					t.Errorf("Demo(seed %d) says nothing of %s\n%s", seed, road, out.String())
+				}
+			}
+		})
 	}
+	all.Wait()
 }
 
 // TestDemoNotices proves that the demo fails when a device ends elsewhere

@@ -31,7 +31,10 @@ type Machine struct {
 
 	dir       string
 	seed      uint64
-	servers   []string
+	servers   []string // by HTTP
+	broker    string   // host:port of the broker that it uses instead; empty for none
+	gateway   string   // in front of it; empty for none
+	over      traffic  // to its broker
 	token     string
 	transport http.RoundTripper
 	key       ed25519.PrivateKey
@@ -201,10 +204,11 @@ func (m *Machine) start(p *Power, hw *hardware, reg boot.Env, s slot.Slot) error
 	if image.Crashes {
 		return agent.ErrReboot // the watchdog bites
 	}
-	a, err := agent.New(m.options(p, hw, reg, s, image))
+	a, letGo, err := m.awaken(p, m.options(p, hw, reg, s, image))
 	if err != nil {
 		return err
 	}
+	defer letGo()
 	return a.Run(p.Context())
 }
 
@@ -248,7 +252,7 @@ func health(i Image) error {
 }
 
 func (m *Machine) identity() device.Identity {
-	id, err := device.ParseIdentity(fmt.Sprintf(`{"serial":%q}`, m.Name))
+	id, err := gatewayIdentity(m.Name, m.gateway)
 	if err != nil {
 		panic(err) // a name that this package made
 	}

@@ -40,6 +40,7 @@ type World struct {
 	o        Options
 	rng      *mrand.Rand
 	site     *site
+	post     *post // the gateway's; nil: too few devices for one
 	builder  *Builder
 	stranger *Builder
 	tamperer *Tamperer
@@ -81,9 +82,14 @@ func (w *World) Start(ctx context.Context) error {
 	if w.site, err = openSite(ctx, filepath.Join(w.o.Dir, "server"), w.o.Log); err != nil {
 		return err
 	}
-	t, err := w.api().CreateEnrolmentToken(ctx, client.NewEnrolmentToken{Name: "demo", Uses: int64(w.o.Devices)})
+	t, err := w.api().CreateEnrolmentToken(ctx, client.NewEnrolmentToken{Name: "demo", Uses: int64(w.o.Devices) + 1})
 	if err != nil {
 		return fmt.Errorf("create enrolment token: %w", err)
+	}
+	if w.o.Devices >= gatewayFrom {
+		if w.post, err = openPost(ctx, w.site, filepath.Join(w.o.Dir, "gateway"), t.Secret, w.o.Log); err != nil {
+			return err
+		}
 	}
 	for i := range w.o.Devices {
 		if err := w.addMachine(i, t.Secret); err != nil {
@@ -108,15 +114,33 @@ func (w *World) addMachine(i int, token string) error {
 		return fmt.Errorf("make device key: %w", err)
 	}
 	name := fmt.Sprintf("dev-%0*d", len(fmt.Sprint(w.o.Devices)), i+1)
-	m, err := NewMachine(&Machine{
-		Name: name, dir: filepath.Join(w.o.Dir, name), seed: w.rng.Uint64(), servers: []string{w.site.url},
+	m := &Machine{
+		Name: name, dir: filepath.Join(w.o.Dir, name), seed: w.rng.Uint64(),
 		token: token, transport: w.line(), key: key, trusted: w.builder.key, log: w.o.Log.With("device", name),
-	}, factory.Image, w.o.ImageSize, uint32(factory.Security))
+	}
+	w.place(m, i)
+	m, err = NewMachine(m, factory.Image, w.o.ImageSize, uint32(factory.Security))
 	if err != nil {
 		return err
 	}
 	w.machines = append(w.machines, m)
 	return nil
+}
+
+// gatewayFrom is how many devices make a gateway worth while.
+const gatewayFrom = 4
+
+// place says how the i-th device reaches the server: every other one by HTTP,
+// the rest through a broker, half of those behind the gateway.
+func (w *World) place(m *Machine, i int) {
+	switch {
+	case i%2 == 0:
+		m.servers = []string{w.site.url}
+	case i%4 == 1 || w.post == nil:
+		m.broker = w.site.options.MQTT
+	default:
+		m.broker, m.gateway = w.post.addr, w.post.id
+	}
 }
 
 // line is a device's way to the network: some are half as fast as others.
