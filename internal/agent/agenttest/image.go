@@ -40,6 +40,7 @@ func (i Image) bytes() []byte {
 type Signer struct {
 	signer artifact.Signer
 	Key    artifact.Verifier
+	PEM    []byte // of the private key
 }
 
 // NewSigner returns a signer with a key of its own.
@@ -49,7 +50,7 @@ func NewSigner() *Signer {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	must(err)
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	s := &Signer{}
+	s := &Signer{PEM: text}
 	s.signer, err = artifact.ParsePrivateKey(text)
 	must(err)
 	s.Key, err = artifact.ParsePublicKey(text)
