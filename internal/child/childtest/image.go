@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 
 	"github.com/moult-ota/moult/internal/child"
 	"github.com/moult-ota/moult/mcuboot"
@@ -19,6 +21,15 @@ func PublicKey() mcuboot.PublicKey {
 		panic("childtest: " + err.Error())
 	}
 	return k
+}
+
+// PEM is the key to verify them with, as a file has it.
+func PEM() []byte {
+	der, err := x509.MarshalPKIXPublicKey(Key.Public())
+	if err != nil {
+		panic("childtest: " + err.Error())
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
 // NewImage makes an image of a version. change, when not nil, edits what is
