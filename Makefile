@@ -22,6 +22,7 @@ help: ## list the targets
 build: ## build the programs into bin/
 	$(BUILD) -o bin/ ./cmd/moult ./cmd/moult-mcu
 	cmd/moult-agent/build.sh "$(GO)" '$(LDFLAGS)' bin/
+	cmd/moult-gateway/build.sh "$(GO)" '$(LDFLAGS)' bin/
 	cmd/moult-sbl/build.sh "$(GO)" '$(LDFLAGS)' bin/
 
 demo: ## update a fleet of virtual devices, visibly (DEVICES=30 SEED=1)
@@ -36,7 +37,7 @@ test: need lint ## everything that must hold; installs what it needs
 	$(GO) test -timeout 9m ./...
 	@test/need.sh $(VM_NEEDS)
 	$(GO) test -tags vm -count=1 -timeout 25m -v ./test/vm
-	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest ./internal/virtualmcu/... | grep -E ' cuts| operations|^(ok|FAIL|---)'
+	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest ./internal/install/mcu ./internal/virtualmcu/... | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
 
 vmtest: ## update virtual machines with each boot loader, well and badly, and cut their power 102 times; most of an hour (VM_SEED=n)
@@ -72,7 +73,7 @@ size: ## build the devices' programs for every architecture and check the budget
 release: ## static programs for every architecture, with checksums, in dist/
 	@for arch in $(ARCHES); do \
 		echo "linux/$$arch"; \
-		for program in moult-agent moult-sbl; do \
+		for program in moult-agent moult-gateway moult-sbl; do \
 			GOOS=linux GOARCH=$$arch GOARM=6 GOMIPS=softfloat cmd/$$program/build.sh "$(GO)" '$(LDFLAGS)' dist/linux-$$arch/ || exit 1; \
 		done; \
 	done

@@ -14,6 +14,7 @@ import (
 	"github.com/moult-ota/moult/internal/agent"
 	"github.com/moult-ota/moult/internal/child"
 	"github.com/moult-ota/moult/internal/device"
+	"github.com/moult-ota/moult/internal/gateway/upstream"
 	"github.com/moult-ota/moult/internal/install"
 	"github.com/moult-ota/moult/internal/install/mcu"
 	"github.com/moult-ota/moult/internal/inventory"
@@ -93,7 +94,7 @@ func (g *Gateway) introduce(o *agent.Options, k *Child) (err error) {
 	if o.Key, err = agent.DeviceKey(filepath.Join(k.folder(g.c), "device.key")); err != nil {
 		return err
 	}
-	o.Servers, o.Token, o.Transport = []string{"http://gateway.internal"}, g.c.Token, g.proxy.Transport()
+	o.Servers, o.Token, o.Transport = []string{upstream.Inside}, g.c.Token, g.proxy.Inward()
 	return nil
 }
 

@@ -109,7 +109,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 }
 
 // lockTime is how long another moult-gateway has to end.
-const lockTime = 10 * time.Second
+const lockTime = 3 * time.Second
 
 // Leave makes Run return as soon as no child is being updated.
 func (g *Gateway) Leave() {

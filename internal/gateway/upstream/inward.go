@@ -7,15 +7,21 @@ import (
 	"sync"
 )
 
-// Transport serves a program's own agents as if they were on the LAN, without
-// a socket.
-func (p *Proxy) Transport() http.RoundTripper { return inside{p} }
+// Inside is the address of the proxy for a program's own agents.
+const Inside = "http://gateway.internal"
 
-type inside struct{ h http.Handler }
+// Inward serves a program's own agents as if they were on the LAN, without a
+// socket: at Inside. Other addresses are reached as they are.
+func (p *Proxy) Inward() http.RoundTripper { return inward{p} }
+
+type inward struct{ p *Proxy }
 
 // RoundTrip returns with the head of the answer; its body is read as it is
 // written.
-func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
+func (i inward) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme+"://"+r.URL.Host != Inside {
+		return i.p.Transport.RoundTrip(r)
+	}
 	served := r.Clone(r.Context())
 	served.Host, served.RequestURI, served.RemoteAddr = r.URL.Host, r.URL.RequestURI(), "inside"
 	if served.Body == nil {
@@ -24,7 +30,7 @@ func (i inside) RoundTrip(r *http.Request) (*http.Response, error) {
 	body, out := io.Pipe()
 	w := &pipe{out: out, header: http.Header{}, head: make(chan struct{})}
 	go func() {
-		i.h.ServeHTTP(w, served)
+		i.p.ServeHTTP(w, served)
 		w.WriteHeader(http.StatusOK)
 		out.Close()
 		served.Body.Close()
