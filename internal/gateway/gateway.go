@@ -59,7 +59,7 @@ func New(c *Config, log *slog.Logger) (*Gateway, error) {
 		return nil, err
 	}
 	g.proxy, err = upstream.New(upstream.Options{
-		Servers: c.Servers, Transport: t, Folder: filepath.Join(c.StateDir, "upstream"), CacheBytes: c.CacheBytes, Log: log,
+		Servers: c.Servers, Transport: t, Folder: filepath.Join(c.StateDir, "upstream"), CacheBytes: c.CacheBytes, Retry: c.Retry, Log: log,
 	})
 	return g, err
 }
@@ -171,13 +171,14 @@ func (g *Gateway) run(ctx, left context.Context, k *Child, log *slog.Logger) err
 // Limits of a connection from the LAN.
 const (
 	headTime = 10 * time.Second
+	readTime = time.Minute // for all of a request
 	idleTime = 2 * time.Minute
 	maxHead  = 64 << 10 // bytes
 )
 
 // serve answers the devices of the LAN until ctx ends.
 func (g *Gateway) serve(ctx context.Context, l net.Listener) error {
-	s := &http.Server{Handler: g.proxy, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHead}
+	s := &http.Server{Handler: g.proxy, ReadHeaderTimeout: headTime, ReadTimeout: readTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHead}
 	stop := context.AfterFunc(ctx, func() { s.Close() })
 	defer stop()
 	g.log.Info("serving the LAN", "address", l.Addr().String())

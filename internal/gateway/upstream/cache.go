@@ -36,7 +36,8 @@ type cache struct {
 	mu      sync.Mutex
 	entries map[string]*entry
 	used    int64           // bytes, those included that are still to come
-	ctx     context.Context // of the downloads; nil before run
+	ctx     context.Context // of the downloads
+	cancel  context.CancelFunc
 	fills   sync.WaitGroup
 }
 
@@ -63,6 +64,7 @@ var errRoom = errors.New("no room in the cache")
 
 func openCache(folder string, most int64, opener link.Opener, log *slog.Logger) (*cache, error) {
 	c := &cache{folder: folder, most: most, opener: opener, log: log, entries: map[string]*entry{}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	files, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, fmt.Errorf("open cache: %w", err)
@@ -83,14 +85,13 @@ func openCache(folder string, most int64, opener link.Opener, log *slog.Logger) 
 	return c, nil
 }
 
-func (c *cache) run(ctx context.Context) {
+// stop ends the downloads. What is there of them stays.
+func (c *cache) stop() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ctx = ctx
+	c.cancel()
+	c.mu.Unlock()
+	c.fills.Wait()
 }
-
-// stop waits for the downloads, whose context has ended.
-func (c *cache) stop() { c.fills.Wait() }
 
 // has reports whether all of an artifact is here.
 func (c *cache) has(sum string) bool {
@@ -140,7 +141,7 @@ func (c *cache) open(ctx context.Context, o offer) (*reader, error) {
 
 // begin sees to it that an entry is being downloaded.
 func (c *cache) begin(e *entry, o offer) error {
-	if c.ctx == nil || c.ctx.Err() != nil {
+	if c.ctx.Err() != nil {
 		return errors.New("the cache is closed")
 	}
 	if e.size != o.Size {

@@ -100,7 +100,23 @@ func (p *Proxy) download(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", menderapi.ArtifactType)
 	w.Header().Set("ETag", `"`+d.Offer.SHA256+`"`)
-	http.ServeContent(w, r, "", time.Time{}, content)
+	out := patient{w, http.NewResponseController(w)}
+	defer out.c.SetWriteDeadline(time.Time{}) // for what comes next on this connection
+	http.ServeContent(out, r, "", time.Time{}, content)
+}
+
+// A patient writer waits for a device that takes nothing, but not for ever.
+type patient struct {
+	http.ResponseWriter
+	c *http.ResponseController
+}
+
+// stall is how long a device may take nothing.
+const stall = 2 * time.Minute
+
+func (p patient) Write(b []byte) (int, error) {
+	_ = p.c.SetWriteDeadline(time.Now().Add(stall)) // a writer within this program has none
+	return p.ResponseWriter.Write(b)
 }
 
 // failDownload says of an artifact what the server said.
@@ -142,5 +158,7 @@ func (p *Proxy) stream(w http.ResponseWriter, r *http.Request, uri string) {
 		}
 	}
 	w.WriteHeader(resp.StatusCode)
-	io.Copy(w, resp.Body)
+	out := patient{w, http.NewResponseController(w)}
+	defer out.c.SetWriteDeadline(time.Time{})
+	io.Copy(out, resp.Body)
 }

@@ -148,13 +148,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Run hands over what waits for the uplink, and downloads, until ctx ends.
+// Run hands over what waits for the uplink until ctx ends; downloads end then,
+// too.
 func (p *Proxy) Run(ctx context.Context) {
-	p.cache.run(ctx)
+	defer p.cache.stop()
 	for {
 		select {
 		case <-ctx.Done():
-			p.cache.stop()
 			return
 		case <-p.reports.wake:
 		case <-time.After(p.Retry):

@@ -193,12 +193,6 @@ func (w *world) start() {
 		<-done
 		w.gateway.Close()
 	}
-	for range 100 { // Run has begun
-		if _, err := http.Get(w.gateway.URL + "/"); err == nil {
-			break
-		}
-	}
-	time.Sleep(10 * time.Millisecond)
 }
 
 // restart is a power cut of the gateway.
