@@ -40,6 +40,7 @@ var places = map[string]place{
 	"internal/wire":           {1, "", true},
 	"internal/wire/securemsg": {1, "", true},
 	"internal/wire/object":    {1, "", true},
+	"internal/wire/smp":       {1, "", true},
 	"internal/version":        {1, "", true},
 	"internal/atomicfile":     {1, "", true},
 	"internal/slot":           {1, "device", true},
@@ -121,6 +122,7 @@ var codecs = map[string][]string{
 	"internal/store":          {"github.com/google/uuid"},
 	"internal/wire/securemsg": {"github.com/fxamacker/cbor/v2"},
 	"internal/wire/object":    {"github.com/fxamacker/cbor/v2"},
+	"internal/wire/smp":       {"github.com/fxamacker/cbor/v2"},
 	"internal/session":        {"github.com/flynn/noise"},
 }
 
