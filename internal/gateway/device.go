@@ -36,8 +36,15 @@ func (g *Gateway) agent(ctx context.Context, k *Child, log *slog.Logger, patient
 		DeviceType: k.DeviceType, Verifiers: g.keys,
 		Record: agent.FileStore(filepath.Join(folder, "record.json")), LogFile: agent.FileStore(filepath.Join(folder, "update.log")),
 		Health: b.selfTest, Extra: func() inventory.Attributes { return g.attributes(b) },
-		Lock: func(ctx context.Context) (func(), error) { return held(ctx, lock, b) },
 		Poll: g.c.Poll, Inventory: g.c.Inventory, Retry: g.c.Retry, RetryMax: g.c.RetryMax, Trial: or(k.Trial, g.c.Trial), Log: log,
+	}
+	o.Lock = func(ctx context.Context) (func(), error) {
+		unlock, err := lock(ctx)
+		if err != nil {
+			return nil, err
+		}
+		k.correct(ctx, b, o.Record, log)
+		return func() { b.Close(); unlock() }, nil // others may have the bus while nothing is under way
 	}
 	maker, err := g.maker(k, b)
 	if err != nil {
@@ -54,15 +61,6 @@ func (g *Gateway) agent(ctx context.Context, k *Child, log *slog.Logger, patient
 }
 
 func (k *Child) folder(c *Config) string { return filepath.Join(c.StateDir, "children", k.ID) }
-
-// held takes the lock; who gives it back lets go of the bus.
-func held(ctx context.Context, lock func(context.Context) (func(), error), b *bus) (func(), error) {
-	unlock, err := lock(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return func() { b.Close(); unlock() }, nil
-}
 
 // maker says how the child's images are installed.
 func (g *Gateway) maker(k *Child, b *bus) (agent.Maker, error) {
@@ -111,7 +109,7 @@ func (g *Gateway) provides(ctx context.Context, k *Child, b *bus, o agent.Option
 	for n := 1; ; n++ {
 		s, err := g.look(ctx, o, b)
 		if err == nil {
-			return update.Provides{"artifact_name": "unknown", k.Software + ".version": s.Running.Version.String()}, nil
+			return k.provides(s), nil
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -335,3 +335,33 @@ func TestDownloadedOnce(t *testing.T) {
 		t.Errorf("the cache has %v, %v; want one artifact", files, err)
 	}
 }
+
+// TestProgrammedByHand: what somebody else puts on a child is what the server
+// hears of, and what is offered next.
+func TestProgrammedByHand(t *testing.T) {
+	s := newSite(t)
+	flash := s.board("c1", map[string]any{})
+	s.run()
+	id := s.device("c1").ID
+	d := s.deploy("fw-2", "board", next)
+	if states, detail := s.path(d, id); states != good {
+		t.Fatalf("%q (%s)", states, detail)
+	}
+	for name, text := range map[string]string{"primary": string(old.Bytes), "primary.version": "1.0.0", "primary.hash": hex.EncodeToString(old.Hash[:])} {
+		s.put(filepath.Join(flash, name), []byte(text))
+	}
+	s.Eventually("the server knows that the old image runs", func() bool {
+		dev, err := s.ShowDevice(t.Context(), id, client.ShowDeviceParams{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dev.Provides["mcuboot-image.version"] == "1.0.0" && dev.Release == "unknown"
+	})
+	again, err := s.CreateDeployment(t.Context(), client.NewDeployment{Release: "fw-2", Target: client.Target{Type: "board"}}, client.CreateDeploymentParams{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if states, detail := s.path(again.ID, id); states != good {
+		t.Errorf("%q (%s)", states, detail)
+	}
+}
