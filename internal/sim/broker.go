@@ -119,7 +119,7 @@ func (m *Machine) awaken(p *Power, o agent.Options) (*agent.Agent, func(), error
 		return a, func() {}, err
 	}
 	var awake atomic.Pointer[agent.Agent]
-	files := &cache{power: p, machine: m, open: map[string]*Disk{}}
+	files := NewCache(p, m.path("download"), m.seed^uint64(m.bootCount())<<32)
 	l, err := mqttlink.New(mqttlink.Options{
 		Servers: []string{"mqtt://" + m.broker}, Identity: m.identity(), Type: deviceType, Key: m.key,
 		Store: store{p, m.path("session")}, Cache: files, Token: m.token, Dial: m.over.dial,
@@ -136,19 +136,27 @@ func (m *Machine) awaken(p *Power, o agent.Options) (*agent.Agent, func(), error
 	o.Link = l
 	a, err := agent.New(o)
 	awake.Store(a)
-	return a, func() { l.Close(); files.detach() }, err
+	return a, func() { l.Close(); files.Detach() }, err
 }
 
-// A cache is where downloads lie: files whose unsynced writes a cut may lose.
-type cache struct {
-	power   *Power
-	machine *Machine
-	mu      sync.Mutex
-	open    map[string]*Disk // of this life
+// A Cache is where downloads lie: files whose unsynced writes a cut may lose.
+type Cache struct {
+	power *Power
+	dir   mqttlink.Folder
+	seed  uint64
+	mu    sync.Mutex
+	open  map[string]*Disk // of this life
 }
 
-// detach closes the files below, after a life.
-func (c *cache) detach() {
+var _ mqttlink.Cache = (*Cache)(nil)
+
+// NewCache returns the cache in a folder, for as long as there is power.
+func NewCache(p *Power, dir string, seed uint64) *Cache {
+	return &Cache{power: p, dir: mqttlink.Folder(dir), seed: seed, open: map[string]*Disk{}}
+}
+
+// Detach closes the files below, after a life.
+func (c *Cache) Detach() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range c.open {
@@ -156,15 +164,14 @@ func (c *cache) detach() {
 	}
 }
 
-func (c *cache) folder() mqttlink.Folder { return mqttlink.Folder(c.machine.path("download")) }
-
-func (c *cache) Open(name string) (mqttlink.File, error) {
+// Open implements mqttlink.Cache.
+func (c *Cache) Open(name string) (mqttlink.File, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if d := c.open[name]; d != nil {
 		return cached{d}, nil
 	}
-	f, err := c.folder().Open(name) // makes folder and file
+	f, err := c.dir.Open(name) // makes folder and file
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +180,8 @@ func (c *cache) Open(name string) (mqttlink.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	rng := mrand.New(mrand.NewPCG(c.machine.seed, uint64(c.machine.bootCount())<<8|uint64(len(c.open)+8)))
-	d, err := OpenDisk(c.power, rng, filepath.Join(string(c.folder()), name), size)
+	rng := mrand.New(mrand.NewPCG(c.seed, uint64(len(c.open))))
+	d, err := OpenDisk(c.power, rng, filepath.Join(string(c.dir), name), size)
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +189,8 @@ func (c *cache) Open(name string) (mqttlink.File, error) {
 	return cached{d}, nil
 }
 
-func (c *cache) Remove(name string) error {
+// Remove implements mqttlink.Cache.
+func (c *Cache) Remove(name string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.power.do(func() error {
@@ -191,16 +199,18 @@ func (c *cache) Remove(name string) error {
 			d.file.Close()
 			delete(c.open, name)
 		}
-		return c.folder().Remove(name)
+		return c.dir.Remove(name)
 	})
 }
 
-func (c *cache) Names() (names []string, err error) {
-	err = c.power.do(func() (err error) { names, err = c.folder().Names(); return err })
+// Names implements mqttlink.Cache.
+func (c *Cache) Names() (names []string, err error) {
+	err = c.power.do(func() (err error) { names, err = c.dir.Names(); return err })
 	return names, err
 }
 
-func (c *cache) Room() (int64, error) { return c.folder().Room() }
+// Room implements mqttlink.Cache.
+func (c *Cache) Room() (int64, error) { return c.dir.Room() }
 
 // cached is a file of the cache; its size is what was written.
 type cached struct{ *Disk }

@@ -19,6 +19,7 @@ type Power struct {
 	mu   sync.Mutex
 	off  bool
 	fuse int      // disk operations until the power goes; 0 is never
+	done int      // disk operations so far
 	lost []func() // what a cut does to unsynced writes
 	ctx  context.Context
 	stop context.CancelFunc
@@ -40,6 +41,13 @@ func (p *Power) CutAfter(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fuse = n
+}
+
+// Operations is how many disk operations there were.
+func (p *Power) Operations() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.done
 }
 
 // WasCut reports whether the power was pulled.
@@ -64,6 +72,7 @@ func (p *Power) do(op func() error) error {
 		return ErrPower
 	}
 	p.fuse = max(0, p.fuse-1)
+	p.done++
 	return op()
 }
 

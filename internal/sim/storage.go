@@ -18,6 +18,14 @@ type store struct {
 	path  string
 }
 
+// NewStore returns the value in a file, for as long as there is power.
+func NewStore(p *Power, path string) interface {
+	Load() ([]byte, error)
+	Save([]byte) error
+} {
+	return store{p, path}
+}
+
 func (s store) Load() (b []byte, err error) {
 	err = s.power.do(func() error {
 		b, err = atomicfile.Read(s.path, maxValue)

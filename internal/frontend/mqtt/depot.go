@@ -52,7 +52,7 @@ func newDepot(d *Door) *depot {
 
 // hear takes a request from the broker.
 func (p *depot) hear(t string, message []byte) {
-	oid, node, ok := asked(t)
+	oid, id, ok := asked(t)
 	if !ok {
 		return
 	}
@@ -60,22 +60,21 @@ func (p *depot) hear(t string, message []byte) {
 	if err != nil {
 		return
 	}
+	p.crowd.asks(id, oid, p.Now())
 	if c := p.carousel(oid); c != nil {
-		c.want(node, r)
+		c.want(id.String(), r)
 		return
 	}
-	p.queue(node, ask{oid, r})
+	p.queue(id.String(), ask{oid, r})
 }
 
 // asked reads moult/v1/obj/{oid}/get/{n}.
-func asked(t string) (object.OID, string, bool) {
+func asked(t string) (object.OID, securemsg.DeviceID, bool) {
 	node, _ := topic.Of(t)
+	id, err := securemsg.ParseDeviceID(node)
 	head, _, ok := strings.Cut(t, "/get/")
-	oid, err := object.ParseOID(head[strings.LastIndexByte(head, '/')+1:])
-	if _, bad := securemsg.ParseDeviceID(node); bad != nil {
-		return oid, "", false
-	}
-	return oid, node, ok && err == nil
+	oid, bad := object.ParseOID(head[strings.LastIndexByte(head, '/')+1:])
+	return oid, id, ok && err == nil && bad == nil
 }
 
 // queue gives a node its turn. More than it may have in its window is

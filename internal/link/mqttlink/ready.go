@@ -133,6 +133,8 @@ func (l *Link) request() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// A device that lost what it kept begins its numbers anew; its clock goes on.
+	n = max(n, uint64(max(l.o.Now().Unix(), 0)))
 	r := securemsg.Request{
 		Key: l.spki, Counter: n, Suite: suite, Session: l.kept.private.PublicKey().Bytes(),
 		Identity: l.o.Identity, Type: l.o.Type,
