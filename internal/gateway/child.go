@@ -9,6 +9,7 @@ import (
 
 	"github.com/moult-ota/moult/internal/atomicfile"
 	"github.com/moult-ota/moult/internal/device"
+	"github.com/moult-ota/moult/internal/mcupayload"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
@@ -47,7 +48,7 @@ func newChild() *Child {
 	f.StringVar(&k.Address, "address", "", "`where` it is: smp-serial: a serial port; smp-udp: host:port; dfu, dfu-util: vendor:product@port path, as in 2fe3:0100@1-1.2; exec: what its program understands")
 	f.StringVar(&k.Program, "program", "", "exec: the `program`; see child/exec/CONTRACT.md. dfu-util: where that is")
 	f.IntVar(&k.Baud, "baud", 115200, "smp-serial: `bits` per second")
-	f.StringVar(&k.Software, "software", "mcuboot-image", "`name` before .version in what artifacts provide")
+	f.StringVar(&k.Software, "software", mcupayload.Type, "`name` before .version in what artifacts provide")
 	f.Var(&k.ImageKeys, "image-keys", "PEM `files` of the keys that may sign its images; none: its boot loader alone checks them")
 	f.StringVar(&k.ClassID, "class-id", "", "`UUID` of the board that images must carry, hex; empty: any")
 	f.Int64Var(&k.Room, "room", 0, "`bytes` of a slot; 0: not known")

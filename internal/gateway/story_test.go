@@ -20,7 +20,9 @@ import (
 	"github.com/moult-ota/moult/internal/child"
 	"github.com/moult-ota/moult/internal/child/childtest"
 	"github.com/moult-ota/moult/internal/install/mcu"
+	"github.com/moult-ota/moult/internal/mcupayload"
 	"github.com/moult-ota/moult/internal/server/servertest"
+	"github.com/moult-ota/moult/mcuboot"
 )
 
 var (
@@ -30,13 +32,16 @@ var (
 
 // pack makes an artifact of an image, signed by agenttest's signer.
 func pack(s *agenttest.Signer, name, deviceType string, image child.Image) []byte {
-	software := artifact.Software{Filesystem: "mcuboot-image", Version: image.Version.String()}
+	im, _, err := mcuboot.Parse(image.Bytes)
+	if err != nil {
+		panic(err)
+	}
 	return s.Artifact(agenttest.Image{Name: name, Size: 1}, func(spec *artifact.Spec) {
 		spec.PayloadType, spec.DeviceTypes = mcu.PayloadType, []string{deviceType}
 		spec.Files = []artifact.Source{{Name: "zephyr.signed.bin", Size: int64(len(image.Bytes)), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(image.Bytes)), nil
 		}}}
-		spec.Provides, spec.Clears = software.Provides(), software.Clears()
+		spec.Provides, spec.Clears = mcupayload.Provides(mcupayload.Type, im), []string{mcupayload.Type + ".*"}
 	})
 }
 

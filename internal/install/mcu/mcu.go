@@ -16,11 +16,12 @@ import (
 	"github.com/moult-ota/moult/internal/child"
 	"github.com/moult-ota/moult/internal/install"
 	"github.com/moult-ota/moult/internal/link"
+	"github.com/moult-ota/moult/internal/mcupayload"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
 // PayloadType is what artifacts for it carry.
-const PayloadType = "mcuboot-image"
+const PayloadType = mcupayload.Type
 
 // An Installer brings images onto one child. Child and Shelf are needed.
 type Installer struct {

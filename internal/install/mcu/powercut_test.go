@@ -45,7 +45,8 @@ var stories = []story{
 	{"too large", deployment.Refused, refused, "room for", func(w *world) { w.change = func(i *mcu.Installer) { i.Room = size / 2 } }},
 	{"for another device type", deployment.Refused, refused, "toaster", artifactOf(new2, func(s *artifact.Spec) { s.DeviceTypes = []string{"toaster"} })},
 	{"for another board", deployment.Refused, refused, "class id", func(w *world) { w.change = func(i *mcu.Installer) { i.ClassID = make([]byte, 16) } }},
-	{"two floors", deployment.Refused, refused, "security version 2", artifactOf(childtest.NewImage("2.0.0", size, counter(1)), nil)},
+	{"two floors", deployment.Refused, refused, "security counter", artifactOf(new2, func(s *artifact.Spec) { s.Provides["board.security_version"] = "3" })},
+	{"another version than it says", deployment.Refused, refused, "the image is 2.0.0", artifactOf(new2, func(s *artifact.Spec) { s.Provides["board.version"] = "2.0.1" })},
 	{"older than the boot loader takes", deployment.Refused, refused, "older than allowed", downgrade},
 	{"bad artifact signature", deployment.Refused, refused, "", artifactOf(new2, func(s *artifact.Spec) { s.Signer = nil })},
 }
@@ -119,7 +120,7 @@ func TestPowerCutOfBoth(t *testing.T) {
 			clean := s.open(0, 0, 0)
 			clean.live()
 			for at := 1; at <= clean.power.Total(); at++ {
-				for later := 1; later <= clean.child.Ops; later += 4 {
+				for later := 1; later <= clean.child.Ops; later += 5 {
 					w := s.open(at, later, uint64(at))
 					w.live()
 					s.check(t, w, "gateway cut at %d, child at %d", at, later)

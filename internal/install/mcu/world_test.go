@@ -19,6 +19,7 @@ import (
 	"github.com/moult-ota/moult/internal/deployment"
 	"github.com/moult-ota/moult/internal/install"
 	"github.com/moult-ota/moult/internal/install/mcu"
+	"github.com/moult-ota/moult/internal/mcupayload"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
@@ -28,7 +29,6 @@ var (
 	signer = agenttest.NewSigner()
 	old    = childtest.NewImage("1.0.0", size, counter(1))
 	new2   = childtest.NewImage("2.0.0", size, counter(2))
-	two    = uint64(2)
 )
 
 func counter(n uint32) func(*mcuboot.Spec) {
@@ -37,13 +37,16 @@ func counter(n uint32) func(*mcuboot.Spec) {
 
 // pack makes an artifact of an image.
 func pack(image child.Image, change func(*artifact.Spec)) []byte {
-	software := artifact.Software{Filesystem: "board", Version: image.Version.String(), SecurityVersion: &two}
+	provides := map[string]string{}
+	if im, _, err := mcuboot.Parse(image.Bytes); err == nil {
+		provides = mcupayload.Provides("board", im)
+	}
 	return signer.Artifact(agenttest.Image{Name: "fw-" + image.Version.String(), Size: 1}, func(s *artifact.Spec) {
 		s.PayloadType = mcu.PayloadType
 		s.Files = []artifact.Source{{Name: "zephyr.signed.bin", Size: int64(len(image.Bytes)), Open: func() (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(image.Bytes)), nil
 		}}}
-		s.Provides, s.Clears = software.Provides(), software.Clears()
+		s.Provides, s.Clears = provides, []string{"board.*"}
 		if change != nil {
 			change(s)
 		}

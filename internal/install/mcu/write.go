@@ -9,6 +9,7 @@ import (
 
 	"github.com/moult-ota/moult/internal/child"
 	"github.com/moult-ota/moult/internal/install"
+	"github.com/moult-ota/moult/internal/mcupayload"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
@@ -65,35 +66,23 @@ func (i *Installer) receive(p install.Payload) ([]byte, error) {
 	return text, nil
 }
 
-// check looks at the image itself.
+// check looks at the image itself, and whether the artifact says the truth.
 func (i *Installer) check(text []byte, p install.Payload) (child.Image, error) {
-	im, rest, err := mcuboot.Parse(text)
+	im, err := mcupayload.Read(bytes.NewReader(text)) // a trailer would stand where the child's own should
 	if err != nil {
 		return child.Image{}, err
 	}
-	if len(rest) > 0 { // a trailer that goes where the child's own should
-		return child.Image{}, fmt.Errorf("image is followed by %d bytes: sign it without --pad and --confirm", len(rest))
-	}
-	if err := i.checkSignature(im); err != nil {
+	if err := mcupayload.Check(im, i.Keys); errors.Is(err, mcuboot.ErrEncrypted) {
+		return child.Image{}, fmt.Errorf("%w; leave the child's image_keys empty, then its boot loader alone checks them", err)
+	} else if err != nil {
 		return child.Image{}, err
 	}
 	hash := im.Hash()
 	if len(hash) != 32 {
 		return child.Image{}, fmt.Errorf("image has a hash of %d bytes, want SHA-256", len(hash))
 	}
-	return child.Image{Bytes: text, Version: im.Header.Version, Hash: [32]byte(hash)}, errors.Join(i.checkBoard(im), checkCounter(im, p))
-}
-
-func (i *Installer) checkSignature(im *mcuboot.Image) error {
-	switch {
-	case len(i.Keys) > 0 && im.Header.Encrypted():
-		return fmt.Errorf("%w; leave the child's image_keys empty, then its boot loader alone checks them", mcuboot.ErrEncrypted)
-	case len(i.Keys) > 0:
-		return im.Verify(i.Keys...)
-	case im.Header.Encrypted():
-		return nil
-	}
-	return im.CheckHash()
+	image := child.Image{Bytes: text, Version: im.Header.Version, Hash: [32]byte(hash)}
+	return image, errors.Join(i.checkBoard(im), mcupayload.Agree(p.Header.Provides, im))
 }
 
 // checkBoard refuses an image for another board, where boards are told apart.
@@ -107,16 +96,6 @@ func (i *Installer) checkBoard(im *mcuboot.Image) error {
 		}
 	}
 	return fmt.Errorf("image is not for this board: its class id is not %x", i.ClassID)
-}
-
-// checkCounter refuses an artifact that says another security version than
-// the image in it: one of the two floors would be wrong.
-func checkCounter(im *mcuboot.Image, p install.Payload) error {
-	_, said, ok, err := p.Header.SecurityVersion()
-	if n, has := im.SecurityCounter(); err == nil && ok && has && uint64(n) != said {
-		return fmt.Errorf("artifact has security version %d, the image in it %d", said, n)
-	}
-	return err
 }
 
 // ready waits for the child, and ends a trial that no update asked for: its
