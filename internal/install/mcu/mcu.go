@@ -72,16 +72,19 @@ func (i *Installer) running(ctx context.Context, want name) (child.State, error)
 	return s, err
 }
 
-// state asks the child, and waits for one that is away.
+// state asks the child, and waits for one that is away, or that does not make
+// sense: a boot loader may talk on the same bus.
 func (i *Installer) state(ctx context.Context) (child.State, error) {
 	deadline := i.now().Add(or(i.Away, 2*time.Minute))
 	for {
 		s, err := i.Child.State(ctx)
-		if !errors.Is(err, child.ErrAway) || ctx.Err() != nil {
+		switch {
+		case err == nil || ctx.Err() != nil:
 			return s, err
-		}
-		if !i.now().Before(deadline) {
+		case !i.now().Before(deadline) && errors.Is(err, child.ErrAway):
 			return s, fmt.Errorf("after %v: %w; is it powered and connected?", or(i.Away, 2*time.Minute), err)
+		case !i.now().Before(deadline):
+			return s, fmt.Errorf("after %v: %w", or(i.Away, 2*time.Minute), err)
 		}
 		if err := i.sleep(ctx, look); err != nil {
 			return s, err
