@@ -76,6 +76,7 @@ var places = map[string]place{
 	"internal/install/module":   {3, "device", false},
 	"internal/install/mcu":      {3, "device", false},
 	"internal/child/exec":       {3, "device", false},
+	"internal/child/smp":        {3, "device", false},
 	"internal/link/httplink":    {3, "device", false},
 	"internal/link/either":      {3, "device", false},
 	"internal/link/mqttlink":    {3, "device", false},
