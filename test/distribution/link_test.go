@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	mrand "math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -190,5 +193,33 @@ func TestPinnedServerKey(t *testing.T) {
 	l = newLink(t, addr, "b", func(o *mqttlink.Options) { o.ServerKeys = []securemsg.ServerKey{wrong} })
 	if err := l.Authenticate(t.Context()); err == nil {
 		t.Error("a device with another server's key was let in")
+	}
+}
+
+// TestEncryptedLine: the broker's door speaks TLS, and a device that does not
+// trust its certificate goes no further.
+func TestEncryptedLine(t *testing.T) {
+	t.Parallel()
+	addr := freeAddress(t)
+	w := servertest.Start(t, func(o *server.Options) { o.MQTT, o.TLS, o.Metrics = addr, "self-signed", "token" })
+	pem, err := os.ReadFile(filepath.Join(w.Options.Data, "tls", "cert.pem"))
+	must(t, err)
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	for _, tt := range []struct {
+		name  string
+		roots *x509.CertPool
+		want  error
+	}{{"trusting", roots, link.ErrUnauthorized}, {"wary", x509.NewCertPool(), nil}} {
+		l := newLink(t, addr, tt.name, func(o *mqttlink.Options) {
+			o.Servers, o.TLS = []string{"mqtts://" + addr}, &tls.Config{RootCAs: tt.roots}
+		})
+		err := l.Authenticate(t.Context())
+		if tt.want != nil && !errors.Is(err, tt.want) {
+			t.Errorf("%s: Authenticate = %v, want %v", tt.name, err, tt.want)
+		}
+		if unknown := new(x509.UnknownAuthorityError); tt.want == nil && !errors.As(err, unknown) && !strings.Contains(fmt.Sprint(err), "certificate") {
+			t.Errorf("%s: Authenticate = %v, want an error about the certificate", tt.name, err)
+		}
 	}
 }
