@@ -15,11 +15,12 @@ import (
 	"github.com/moult-ota/moult/internal/child"
 	"github.com/moult-ota/moult/internal/child/smp"
 	"github.com/moult-ota/moult/internal/virtualmcu"
+	"github.com/moult-ota/moult/internal/virtualmcu/flash"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
 const (
-	size      = 384 << 10 // bytes of the image, about
+	size      = 384 << 10 // bytes of the image's payload
 	roundTrip = 100 * time.Millisecond
 	loss      = 0.05 // of datagrams, in each direction
 	target    = 4.0
@@ -82,11 +83,15 @@ func send(buffers, window int) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	im, err := firmware(key, 2, size-8192) // MCUboot keeps some of the slot
+	im, err := firmware(key, 2, size)
 	if err != nil {
 		return 0, err
 	}
-	d, err := virtualmcu.New(virtualmcu.Options{Keys: []mcuboot.PublicKey{public}, Image: old.Bytes, BufferSize: 2048, Buffers: buffers})
+	f, err := flash.New(flash.Geometry{Sector: 4096, Unit: 8, Sectors: 3 + 2*100}) // a K64F's slots are a little too small
+	if err != nil {
+		return 0, err
+	}
+	d, err := virtualmcu.New(virtualmcu.Options{Flash: f, Keys: []mcuboot.PublicKey{public}, Image: old.Bytes, BufferSize: 2048, Buffers: buffers})
 	if err != nil {
 		return 0, err
 	}
