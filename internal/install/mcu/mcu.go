@@ -49,7 +49,7 @@ var _ install.Installer = (*Installer)(nil)
 const (
 	look   = 500 * time.Millisecond // between looks at a child that is away
 	sends  = 5                      // that end without a byte more than before
-	tries  = 3                      // whose answer is lost
+	tries  = 3                      // of an image, with an error
 	resets = 3                      // that lead nowhere
 )
 

@@ -31,9 +31,10 @@ func (i *Installer) Activate(ctx context.Context, w install.Written) (boot bool,
 		if err == nil {
 			return false, i.start(ctx, want)
 		}
-		if !errors.Is(err, child.ErrAway) || n == tries {
+		if n == tries || ctx.Err() != nil { // an error, too, may be what a power cut made of it
 			return false, fmt.Errorf("try image: %w", err)
 		}
+		i.note("try image: %v", err)
 	}
 }
 

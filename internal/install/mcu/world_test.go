@@ -122,6 +122,8 @@ type world struct {
 	power   *agenttest.Power
 	server  *agenttest.Server
 	child   *childtest.Fake
+	bus     child.Child // how it is reached; the fake itself when nil
+	truth   func() (image child.Image, confirmed bool)
 	shelf   *shelf
 	change  func(*mcu.Installer)
 	options func(*agent.Options)
@@ -129,6 +131,8 @@ type world struct {
 	journal agent.Store
 	now     time.Time
 	old     child.Image
+	next    child.Image
+	nap     time.Duration // that a wait of the installer really takes
 	boots   int
 	sleeps  int
 	quiet   int
@@ -139,11 +143,12 @@ type world struct {
 func newWorld(at int, seed uint64, artifact []byte) *world {
 	p := agenttest.NewPower(at, seed)
 	w := &world{
-		power: p, old: old, child: childtest.NewFake(old, seed), shelf: &shelf{power: p}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
+		power: p, old: old, next: new2, child: childtest.NewFake(old, seed), shelf: &shelf{power: p}, now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		record: agenttest.NewStore(p, "record save"), journal: agenttest.NewStore(p, "log save"),
 	}
+	w.truth = func() (child.Image, bool) { return w.child.Running() }
 	w.server = agenttest.NewServer(p, "d1", func() {
-		if image, confirmed := w.child.Running(); image.Hash != new2.Hash || !confirmed {
+		if image, confirmed := w.truth(); image.Hash != w.next.Hash || !confirmed {
 			w.violated("reported done, and the child runs %v, confirmed %v", image.Version, confirmed)
 		}
 	})
@@ -156,8 +161,12 @@ func (w *world) violated(format string, args ...any) {
 }
 
 func (w *world) installer(note func(string, string)) install.Installer {
+	var reached child.Child = w.child
+	if w.bus != nil {
+		reached = w.bus
+	}
 	i := &mcu.Installer{
-		Child: bus{w.child, w.power}, Shelf: w.shelf, Keys: []mcuboot.PublicKey{childtest.PublicKey()},
+		Child: bus{reached, w.power}, Shelf: w.shelf, Keys: []mcuboot.PublicKey{childtest.PublicKey()},
 		Now: func() time.Time { return w.now }, Sleep: w.pass, Note: note,
 	}
 	if w.change != nil {
@@ -195,6 +204,7 @@ var errQuiet = errors.New("nothing more happens")
 // pass is how the installer waits.
 func (w *world) pass(ctx context.Context, d time.Duration) error {
 	w.now = w.now.Add(d)
+	time.Sleep(w.nap)
 	return ctx.Err()
 }
 
@@ -236,15 +246,15 @@ func (w *world) live() {
 
 // check compares what the server believes with what is true.
 func (w *world) check() []string {
-	image, confirmed := w.child.Running()
-	if image.Hash != w.old.Hash && image.Hash != new2.Hash {
+	image, confirmed := w.truth()
+	if image.Hash != w.old.Hash && image.Hash != w.next.Hash {
 		w.violated("the child runs neither old nor new image")
 	}
 	if !confirmed {
 		w.violated("the child is left on trial")
 	}
 	kept := strings.HasPrefix(w.server.Detail, "the new image is permanent, but")
-	if done := w.server.State == deployment.Done || kept; done != (image.Hash == new2.Hash) {
+	if done := w.server.State == deployment.Done || kept; done != (image.Hash == w.next.Hash) {
 		w.violated("the server knows %q, the child runs %v", w.server.State, image.Version)
 	}
 	if !w.server.State.Final() {
