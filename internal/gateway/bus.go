@@ -112,8 +112,13 @@ func (b *bus) run(ctx context.Context, program string) ([]byte, error) {
 	return out, err
 }
 
-// selfTest runs the child's own.
+// selfTest asks the child, where its bus can, and then the child's program.
 func (b *bus) selfTest(ctx context.Context) error {
+	if test := drivers[b.k.Driver].test; test != nil {
+		if err := b.with(func(c child.Child) error { return test(ctx, c) }); err != nil {
+			return err
+		}
+	}
 	if b.k.SelfTest == "" {
 		return nil
 	}
