@@ -29,6 +29,7 @@ type Config struct {
 	Servers           list
 	ServerCertificate string
 	Pin               string
+	ClientCertificate string
 	Token             string
 	ServerKeys        list
 	Metered           bool
@@ -69,6 +70,7 @@ func newConfig() *Config {
 	f.Var(&c.Servers, "servers", "server `addresses`, https://… or mqtts://…, in the order in which they are tried; brokers first")
 	f.StringVar(&c.ServerCertificate, "server-certificate", "", "PEM `file` of certificates to trust besides the system's")
 	f.StringVar(&c.Pin, "pin", "", "SHA-256 of the server's public key, `hex`; no other is accepted")
+	f.StringVar(&c.ClientCertificate, "client-certificate", "", "PEM `file` of a certificate to show, of the device's key; see moult-agent request-certificate")
 	f.StringVar(&c.Token, "token", "", "enrolment `token`")
 	f.Var(&c.ServerKeys, "server-keys", "session `keys` of the server behind a broker, as moult server session-keys prints them; empty: those of its first answer")
 	f.BoolVar(&c.Metered, "metered", false, "keep traffic by MQTT low: a sign of life every 15 minutes, nothing that was not asked for")

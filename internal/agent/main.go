@@ -38,6 +38,7 @@ const usage = `moult-agent keeps this device up to date.
   moult-agent setup [SETTING…]         write the configuration; asks when on a terminal
   moult-agent provision FILE           put the first image into a blank device: slot A
   moult-agent snapshot [--source PATH] stream the running root file system as an image
+  moult-agent request-certificate      print a certificate request (PEM) for the device's key
   moult-agent config                   print the settings in effect
   moult-agent version
 
@@ -100,7 +101,7 @@ func (p *program) command(ctx context.Context, args []string) (int, error) {
 	commands := map[string]func(context.Context) (int, error){
 		"daemon": p.daemon, "install": p.install, "commit": p.commit, "rollback": p.rollback,
 		"show": p.show, "setup": p.setup, "provision": p.provision, "config": p.printConfig,
-		"snapshot": p.snapshot,
+		"snapshot": p.snapshot, "request-certificate": p.requestCertificate,
 	}
 	switch args[0] {
 	case "version", "--version":

@@ -39,6 +39,13 @@ func (c *Config) transport() (*http.Transport, error) {
 		}
 		t.TLSClientConfig.RootCAs = roots
 	}
+	if c.ClientCertificate != "" {
+		pair, err := c.clientCertificate()
+		if err != nil {
+			return nil, err
+		}
+		t.TLSClientConfig.Certificates = []tls.Certificate{pair}
+	}
 	if c.Pin != "" {
 		pin, err := hex.DecodeString(strings.ReplaceAll(c.Pin, ":", ""))
 		if err != nil || len(pin) != sha256.Size {

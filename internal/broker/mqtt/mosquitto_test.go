@@ -1,15 +1,8 @@
 package mqtt
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	"net"
 	"os"
 	"os/exec"
@@ -23,79 +16,9 @@ import (
 	"github.com/moult-ota/moult/internal/wire/topic"
 )
 
-// An authority signs the certificates of one test.
-type authority struct {
-	*testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-	n    int64
-}
-
-func newAuthority(t *testing.T) *authority {
-	a := &authority{T: t, key: newKey(t), pool: x509.NewCertPool()}
-	a.cert = &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Moult test"}, IsCA: true, BasicConstraintsValid: true,
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
-	a.pool.AddCert(a.cert)
-	return a
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
-}
-
-// issue makes a certificate for a name.
-func (a *authority) issue(name string) tls.Certificate {
-	a.Helper()
-	a.n++
-	key := newKey(a.T)
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1 + a.n), Subject: pkix.Name{CommonName: name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}, a.cert, key.Public(), a.key)
-	if err != nil {
-		a.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
-}
-
-func (a *authority) config(name string) *tls.Config {
-	return &tls.Config{RootCAs: a.pool, Certificates: []tls.Certificate{a.issue(name)}}
-}
-
-// write writes a certificate and its key as Mosquitto wants them.
-func (a *authority) write(dir string) {
-	a.Helper()
-	c := a.issue("broker")
-	key, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
-	if err != nil {
-		a.Fatal(err)
-	}
-	for name, b := range map[string]*pem.Block{
-		"ca.pem": {Type: "CERTIFICATE", Bytes: a.cert.Raw}, "broker.pem": {Type: "CERTIFICATE", Bytes: c.Certificate[0]}, "broker.key": {Type: "PRIVATE KEY", Bytes: key},
-	} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(b), 0o644); err != nil {
-			a.Fatal(err)
-		}
-	}
-}
-
 // mosquitto starts Debian's broker with our configuration, and returns its
 // address. extra is added to the access rules.
-func mosquitto(t *testing.T, a *authority, extra string) string {
+func mosquitto(t *testing.T, a *brokertest.Authority, extra string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, d := range []string{dir, filepath.Dir(dir)} { // it runs as another user
@@ -103,7 +26,7 @@ func mosquitto(t *testing.T, a *authority, extra string) string {
 			t.Fatal(err)
 		}
 	}
-	a.write(dir)
+	a.Write(dir, "broker")
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -136,10 +59,10 @@ func mosquitto(t *testing.T, a *authority, extra string) string {
 
 // TestMosquitto runs the suite on Debian's broker, set up as we say.
 func TestMosquitto(t *testing.T) {
-	a := newAuthority(t)
+	a := brokertest.NewAuthority(t)
 	addr := mosquitto(t, a, "\nuser spy\ntopic readwrite moult/#\n")
 	dial := func(name string) *Broker {
-		b, err := Dial(t.Context(), Options{URL: "mqtts://" + addr, ClientID: name, TLS: a.config(name)})
+		b, err := Dial(t.Context(), Options{URL: "mqtts://" + addr, ClientID: name, TLS: a.Config(name)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,15 +73,15 @@ func TestMosquitto(t *testing.T) {
 		Broker: dial("moult-server"), Spy: dial("spy"),
 		Client: func(id string) *paho.ClientOptions {
 			o := paho.NewClientOptions().AddBroker("ssl://" + addr).SetClientID(id).SetProtocolVersion(4).SetAutoReconnect(false).SetConnectTimeout(10 * time.Second)
-			c := a.config(id)
+			c := a.Config(id)
 			if _, err := brokertest.Role(id); err != nil { // no certificate of the authority
-				c.Certificates = []tls.Certificate{newAuthority(t).issue(id)}
+				c.Certificates = []tls.Certificate{brokertest.NewAuthority(t).Issue(id)}
 			}
 			return o.SetTLSConfig(c)
 		},
 		Nobody: func() *paho.ClientOptions {
 			return paho.NewClientOptions().AddBroker("ssl://" + addr).SetClientID("device-e").SetProtocolVersion(4).SetAutoReconnect(false).
-				SetTLSConfig(&tls.Config{RootCAs: a.pool})
+				SetTLSConfig(&tls.Config{RootCAs: a.Pool})
 		},
 		// Every certificate is a device's; the server tells who is accepted.
 		Grant: func(id string) topic.Grant {
