@@ -58,6 +58,7 @@ func New(c *Config, log *slog.Logger) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 64, 32 // a LAN of devices shares them
 	g.proxy, err = upstream.New(upstream.Options{
 		Servers: c.Servers, Transport: t, Folder: filepath.Join(c.StateDir, "upstream"), CacheBytes: c.CacheBytes, Retry: c.Retry, Log: log,
 	})

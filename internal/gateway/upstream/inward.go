@@ -10,6 +10,8 @@ import (
 // Inside is the address of the proxy for a program's own agents.
 const Inside = "http://gateway.internal"
 
+const insideHost = "inside" // in the place of a remote address
+
 // Inward serves a program's own agents as if they were on the LAN, without a
 // socket: at Inside. Other addresses are reached as they are.
 func (p *Proxy) Inward() http.RoundTripper { return inward{p} }
@@ -23,7 +25,7 @@ func (i inward) RoundTrip(r *http.Request) (*http.Response, error) {
 		return i.p.Transport.RoundTrip(r)
 	}
 	served := r.Clone(r.Context())
-	served.Host, served.RequestURI, served.RemoteAddr = r.URL.Host, r.URL.RequestURI(), "inside"
+	served.Host, served.RequestURI, served.RemoteAddr = r.URL.Host, r.URL.RequestURI(), insideHost
 	if served.Body == nil {
 		served.Body = http.NoBody
 	}

@@ -34,7 +34,7 @@ type report struct {
 // Limits of a report that waits.
 const (
 	maxReport = 2 * menderapi.MaxLogBody // bytes of a file; JSON makes a body larger
-	maxWait   = 30 * 24 * time.Hour
+	maxWait   = 30 * 24 * time.Hour      // before the oldest makes room: its device may be gone for good
 )
 
 // reports wait on the disk, each in a file, in the order in which they came.
@@ -87,7 +87,10 @@ func (q *reports) add(r report) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if len(q.waiting) >= q.most {
-		return errFull
+		if r.At.Sub(q.waiting[0].At) < maxWait {
+			return errFull
+		}
+		q.remove(q.waiting[0])
 	}
 	text, err := json.Marshal(r)
 	if err != nil {
@@ -117,6 +120,10 @@ func (q *reports) of(device string) (all []report) {
 func (q *reports) drop(r report) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.remove(r)
+}
+
+func (q *reports) remove(r report) {
 	os.Remove(filepath.Join(q.folder, r.name))
 	q.waiting = slices.DeleteFunc(q.waiting, func(x report) bool { return x.name == r.name })
 }
@@ -231,7 +238,7 @@ func (p *Proxy) handOverOf(ctx context.Context, device string) error {
 	for _, r := range p.reports.of(device) {
 		full, err := p.reports.load(r.name)
 		d, known := p.devices.named(device)
-		if err != nil || !known || p.Now().Sub(r.At) > maxWait {
+		if err != nil || !known {
 			p.Log.Warn("report dropped", "path", r.Path, "error", err)
 			p.reports.drop(r)
 			continue

@@ -13,11 +13,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/moult-ota/moult/internal/link/httplink"
@@ -34,6 +36,7 @@ type Options struct {
 	Devices  int           // that are remembered; 0 means 4096
 	Reports  int           // that wait for the uplink; 0 means 4096
 	Requests int           // at once; 0 means 1024
+	PerHost  int           // of them, from one address; 0 means 64
 	LinkTTL  time.Duration // of a link to an artifact; 0 means 48 hours
 	Timeout  time.Duration // of one exchange with the server; 0 means 30 seconds
 	Retry    time.Duration // between looks for the uplink; 0 means 15 seconds
@@ -46,6 +49,7 @@ func (o Options) withDefaults() Options {
 	o.Devices = or(o.Devices, 4096)
 	o.Reports = or(o.Reports, 4096)
 	o.Requests = or(o.Requests, 1024)
+	o.PerHost = or(o.PerHost, 64)
 	o.LinkTTL = or(o.LinkTTL, 48*time.Hour)
 	o.Timeout = or(o.Timeout, 30*time.Second)
 	o.Retry = or(o.Retry, 15*time.Second)
@@ -78,13 +82,13 @@ type Proxy struct {
 	cache   *cache
 	links   seal
 	mux     http.Handler
-	room    chan struct{} // one for each request that is served
+	room    room
 }
 
 // New opens what an earlier run left in the folder.
 func New(o Options) (*Proxy, error) {
 	o = o.withDefaults()
-	p := &Proxy{Options: o, room: make(chan struct{}, o.Requests)}
+	p := &Proxy{Options: o, room: room{most: o.Requests, each: o.PerHost, of: map[string]int{}}}
 	for _, text := range o.Servers {
 		u, err := url.Parse(strings.TrimSuffix(text, "/"))
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -139,12 +143,45 @@ func (p *Proxy) routes() http.Handler {
 
 // ServeHTTP serves as many requests at once as it may.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	select {
-	case p.room <- struct{}{}:
-		defer func() { <-p.room }()
-		p.mux.ServeHTTP(w, r)
-	default:
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if !p.room.enter(host) {
 		busy(w, "the gateway serves as many requests as it may")
+		return
+	}
+	defer p.room.leave(host)
+	p.mux.ServeHTTP(w, r)
+}
+
+// A room bounds what is served at once, so that one noisy device does not keep
+// the others out.
+type room struct {
+	most, each int
+
+	mu  sync.Mutex
+	all int
+	of  map[string]int // zero is deleted
+}
+
+func (r *room) enter(host string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all >= r.most || r.of[host] >= r.each && host != insideHost {
+		return false
+	}
+	r.all++
+	r.of[host]++
+	return true
+}
+
+func (r *room) leave(host string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.all--
+	if r.of[host]--; r.of[host] == 0 {
+		delete(r.of, host)
 	}
 }
 

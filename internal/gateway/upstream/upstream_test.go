@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -341,6 +342,18 @@ func TestFull(t *testing.T) {
 			t.Errorf("report %d = %v", n+1, err)
 		}
 	}
+	w.clock.advance(31 * 24 * time.Hour) // the clock is set, or somebody has long gone: nothing is lost but for room
+	w.uplink.mend()
+	if err := dev.Enroll(t.Context()); err != nil { // its token is too old by now
+		t.Fatal(err)
+	}
+	w.eventually("nothing waits", func() bool {
+		left, _ := filepath.Glob(filepath.Join(w.folder, "reports", "*"))
+		return len(left) == 0
+	})
+	if got := w.state(d, id); got != deployment.Downloading {
+		t.Errorf("the server knows %s, want what was kept", got)
+	}
 }
 
 // TestOtherPaths: only what devices need is passed on.
@@ -368,5 +381,38 @@ func TestOtherPaths(t *testing.T) {
 	}
 	if n := w.uplink.bytes.Load() - before; n != 0 {
 		t.Errorf("%d bytes went up", n)
+	}
+}
+
+// TestNoisyDevice: one address gets no more than its part.
+func TestNoisyDevice(t *testing.T) {
+	w := newWorld(t, func(o *upstream.Options) { o.PerHost = 2 })
+	dev, id := w.join(1)
+	file, _ := w.publish("release-2", 1<<20, id)
+	o := w.offered(dev)
+	w.uplink.limit.Store(w.uplink.bytes.Load() + 512<<10)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for range 2 { // downloads that wait for the uplink
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, o.Ref, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+	}
+	w.eventually("line lost", func() bool { return w.uplink.down.Load() })
+	w.uplink.mend() // the downloads wait a second before they try again
+	if _, err := dev.CheckIn(t.Context(), report); err == nil {
+		t.Error("a third request at once was served")
+	}
+	w.uplink.mend()
+	cancel()
+	w.eventually("room again", func() bool { _, err := dev.CheckIn(t.Context(), report); return err == nil })
+	if got, err := dev.Download(t.Context(), o, 0); err != nil || !bytes.Equal(got, file) {
+		t.Errorf("Download = %d bytes, %v", len(got), err)
 	}
 }
