@@ -370,3 +370,29 @@ func TestProgrammedByHand(t *testing.T) {
 		t.Errorf("%q (%s)", states, detail)
 	}
 }
+
+// TestCommands: programs for what a bus cannot do.
+func TestCommands(t *testing.T) {
+	s := newSite(t)
+	board, err := filepath.Abs("../child/exec/testdata/board.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	flash := s.board("c1", map[string]any{
+		"version_command": s.program("version", `cat "$2/primary.version"`),
+		"reset_command":   s.program("reset", `echo reset >>"$2/calls"; MUTE=1 MOULT_ADDRESS=$2 exec `+board+` reset`),
+		"confirm_command": s.program("confirm", `echo confirm >>"$2/calls"`),
+	})
+	s.file["children"].([]any)[0].(map[string]any)["program"] = s.program("bus", `case $1 in
+state) echo version=0.0.0;; reset|confirm) exit 1;; *) MUTE=1 exec `+board+` "$@";; esac`)
+	s.run()
+	id := s.device("c1").ID
+	d := s.deploy("fw-2", "board", next)
+	if states, detail := s.path(d, id); states != good {
+		t.Errorf("%q (%s)", states, detail)
+	}
+	calls, err := os.ReadFile(filepath.Join(flash, "calls"))
+	if err != nil || string(calls) != "reset\nconfirm\n" {
+		t.Errorf("calls %q, %v; want one reset and one confirmation", calls, err)
+	}
+}
