@@ -20,13 +20,15 @@ import (
 //	                    └ asked for and gone by: kept for the next round ─────────┘ nobody wants more: ends
 //
 // Who comes in the middle of a round is sent the page list again, and so can
-// take the rest of it.
+// take the rest of it. When much of a round was missed, the next one is slower.
 type carousel struct {
 	*depot
 	oid    object.OID
 	pieces *opened
+	rate   int64 // bytes a second
 
 	mu     sync.Mutex
+	askers map[string]bool  // who asked for anything
 	coming map[piece]bool   // still to be sent in this round
 	wanted map[piece]string // by one node, or by several: ""
 }
@@ -41,6 +43,7 @@ var pageList = piece{object.PageList, 0}
 
 const (
 	idleRounds = 10                     // rounds in a row that nobody wants end a carousel
+	slowest    = 32 << 10               // bytes a second, and how slow a carousel becomes
 	listEvery  = 250 * time.Millisecond // page lists for those who came late
 )
 
@@ -55,7 +58,7 @@ func (p *depot) carousel(oid object.OID) *carousel {
 	if p.start == nil || !p.crowd.many(oid, p.Now()) {
 		return nil
 	}
-	c := &carousel{depot: p, oid: oid, wanted: map[piece]string{}}
+	c := &carousel{depot: p, oid: oid, rate: p.Rate, askers: map[string]bool{}, wanted: map[piece]string{}}
 	p.carousels[oid] = c
 	p.start(c.run)
 	return c
@@ -65,6 +68,7 @@ func (p *depot) carousel(oid object.OID) *carousel {
 func (c *carousel) want(node string, r object.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.askers[node] = true
 	for _, i := range r.Indices() {
 		what := piece{r.Kind, i}
 		if c.coming[what] || c.pieces != nil && i >= c.pieces.Spec().Count(r.Kind) || i >= object.MaxChunks {
@@ -89,8 +93,13 @@ func (c *carousel) run(ctx context.Context) {
 	c.mu.Lock()
 	c.pieces = o
 	c.mu.Unlock()
+	c.gather(ctx)
+	sent := 0
 	for first, idle := true, 0; idle < idleRounds && pause(ctx, c.Gather); first = false {
 		round, alone := c.collect(o.Spec())
+		if len(round)*4 > sent && sent > 0 {
+			c.rate = max(c.rate/2, slowest)
+		}
 		idle++
 		if len(round)+len(alone) > 0 {
 			idle = 0
@@ -102,6 +111,23 @@ func (c *carousel) run(ctx context.Context) {
 			c.serve(node, o.Spec(), pieces)
 		}
 		c.round(ctx, o, round)
+		sent = len(round)
+	}
+}
+
+// maxGather is how many times a carousel waits for more who want it.
+const maxGather = 5
+
+// gather waits as long as somebody new comes.
+func (c *carousel) gather(ctx context.Context) {
+	for last, n := -1, 0; n < maxGather; n++ {
+		c.mu.Lock()
+		here := len(c.askers)
+		c.mu.Unlock()
+		if here == last || !pause(ctx, c.Gather) {
+			return
+		}
+		last = here
 	}
 }
 
@@ -151,6 +177,9 @@ func inOrder(a, b piece) int {
 
 // round sends pieces, at the rate that is set.
 func (c *carousel) round(ctx context.Context, o *opened, pieces []piece) {
+	if len(pieces) > 0 {
+		c.Logger.Debug("carousel", "object", c.oid.String(), "pieces", len(pieces), "rate", c.rate)
+	}
 	c.announce(pieces)
 	began, listed, sent := time.Now(), time.Now(), 0
 	for _, what := range pieces {
@@ -160,7 +189,7 @@ func (c *carousel) round(ctx context.Context, o *opened, pieces []piece) {
 		}
 		sent += c.send(ctx, o, what)
 		c.passed(what)
-		due := time.Duration(float64(sent) / float64(c.Rate) * float64(time.Second))
+		due := time.Duration(float64(sent) / float64(c.rate) * float64(time.Second))
 		if !pause(ctx, due-time.Since(began)) {
 			return
 		}
