@@ -76,6 +76,7 @@ var places = map[string]place{
 	"internal/install/module":   {3, "device", false},
 	"internal/install/mcu":      {3, "device", false},
 	"internal/child/exec":       {3, "device", false},
+	"internal/child/dfu":        {3, "device", false},
 	"internal/child/smp":        {3, "device", false},
 	"internal/link/httplink":    {3, "device", false},
 	"internal/link/either":      {3, "device", false},
@@ -91,14 +92,15 @@ var places = map[string]place{
 	"internal/sbl":    {5, "device", false},
 
 	"internal/virtualmcu": {5, "both", false},
+	"internal/usbipd":     {5, "both", false},
 
 	"internal/cli":      {6, "both", false},
-	"internal/gateway":  {6, "device", false},
+	"internal/gateway":  {6, "both", false},
 	"internal/sim":      {6, "both", false},
 	"cmd/moult":         {7, "both", false},
 	"cmd/moult-mcu":     {7, "both", false},
 	"cmd/moult-agent":   {7, "device", false},
-	"cmd/moult-gateway": {7, "device", false},
+	"cmd/moult-gateway": {7, "both", false},
 	"cmd/moult-sbl":     {7, "device", false},
 	"test":              {8, "both", false},
 
@@ -110,6 +112,7 @@ var places = map[string]place{
 	"internal/frontend/frontendtest": {4, "server", false},
 	"internal/boot/boottest":         {4, "device", false},
 	"internal/child/childtest":       {4, "device", false},
+	"internal/child/dfu/dfutest":     {4, "device", false},
 	"internal/agent/agenttest":       {6, "both", false},
 }
 
