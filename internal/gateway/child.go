@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/moult-ota/moult/internal/atomicfile"
+	"github.com/moult-ota/moult/internal/child/dfu"
 	"github.com/moult-ota/moult/internal/device"
 	"github.com/moult-ota/moult/internal/mcupayload"
 	"github.com/moult-ota/moult/mcuboot"
@@ -21,6 +22,10 @@ type Child struct {
 	Address        string
 	Program        string
 	Baud           int
+	Alts           list
+	FlashAddress   string
+	VersionIn      string
+	ResetBy        string
 	Software       string
 	ImageKeys      list
 	ClassID        string
@@ -36,6 +41,7 @@ type Child struct {
 	Trial          time.Duration
 
 	settings *flag.FlagSet
+	usb      dfu.Bus // nil: this computer's
 }
 
 // newChild returns the defaults. Every setting has one line here.
@@ -48,6 +54,10 @@ func newChild() *Child {
 	f.StringVar(&k.Address, "address", "", "`where` it is: smp-serial: a serial port; smp-udp: host:port; dfu, dfu-util: vendor:product@port path, as in 2fe3:0100@1-1.2; exec: what its program understands")
 	f.StringVar(&k.Program, "program", "", "exec: the `program`; see child/exec/CONTRACT.md. dfu-util: where that is")
 	f.IntVar(&k.Baud, "baud", 115200, "smp-serial: `bits` per second")
+	f.Var(&k.Alts, "alts", "dfu, dfu-util: `names` of alternate settings, the first that is there is taken; empty: image_1, slot1_image")
+	f.StringVar(&k.FlashAddress, "flash-address", "", "dfu, dfu-util: `address` of the image, where a device speaks DfuSe")
+	f.StringVar(&k.VersionIn, "version-in", "", "dfu, dfu-util: `where` the running version is: empty: USB strings, as 1.2.3; bcd, bcd3: bcdDevice as JJ.NN or JJ.M.N; else a regular expression with one group over the strings")
+	f.StringVar(&k.ResetBy, "reset-by", "", "dfu, dfu-util: `how` it restarts over USB: port: by a reset of its port; detach: by DETACH and such a reset; empty: not, so that reset_command is needed")
 	f.StringVar(&k.Software, "software", mcupayload.Type, "`name` before .version in what artifacts provide")
 	f.Var(&k.ImageKeys, "image-keys", "PEM `files` of the keys that may sign its images; none: its boot loader alone checks them")
 	f.StringVar(&k.ClassID, "class-id", "", "`UUID` of the board that images must carry, hex; empty: any")

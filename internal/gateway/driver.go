@@ -24,6 +24,8 @@ type driver struct {
 
 // drivers are what is linked, by the name in the configuration.
 var drivers = map[string]driver{
+	"dfu":        {checkUSB, openDFU, nil},
+	"dfu-util":   {checkUSB, openDFUUtil, nil},
 	"exec":       {checkExec, openExec, nil},
 	"smp-udp":    {checkUDP, openUDP, echo},
 	"smp-serial": {checkSerial, openSerial, echo},

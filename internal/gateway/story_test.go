@@ -19,6 +19,7 @@ import (
 	"github.com/moult-ota/moult/internal/api/client"
 	"github.com/moult-ota/moult/internal/child"
 	"github.com/moult-ota/moult/internal/child/childtest"
+	"github.com/moult-ota/moult/internal/child/dfu"
 	"github.com/moult-ota/moult/internal/install/mcu"
 	"github.com/moult-ota/moult/internal/mcupayload"
 	"github.com/moult-ota/moult/internal/server/servertest"
@@ -52,11 +53,15 @@ type site struct {
 	signer *agenttest.Signer
 	dir    string
 	file   map[string]any
+	usb    dfu.Bus // nil: this computer's
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSiteOf(t, servertest.Start(t)) }
+
+// newSiteOf is a site of a server.
+func newSiteOf(t *testing.T, w *servertest.World) *site {
 	t.Helper()
-	s := &site{T: t, World: servertest.Start(t), signer: agenttest.NewSigner(), dir: t.TempDir()}
+	s := &site{T: t, World: w, signer: agenttest.NewSigner(), dir: t.TempDir()}
 	token, err := s.CreateEnrolmentToken(t.Context(), client.NewEnrolmentToken{Name: "site"})
 	if err != nil {
 		t.Fatal(err)
@@ -121,6 +126,9 @@ func (s *site) config() *Config {
 	c, err := ReadConfig(path, true, nil)
 	if err != nil {
 		s.Fatal(err)
+	}
+	for _, k := range c.Children {
+		k.usb = s.usb
 	}
 	return c
 }

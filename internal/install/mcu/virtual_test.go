@@ -1,6 +1,7 @@
 package mcu_test
 
 import (
+	"context"
 	"net"
 	"sync"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/moult-ota/moult/internal/child"
 	"github.com/moult-ota/moult/internal/child/childtest"
+	"github.com/moult-ota/moult/internal/child/dfu"
+	"github.com/moult-ota/moult/internal/child/dfu/dfutest"
 	"github.com/moult-ota/moult/internal/child/smp"
 	"github.com/moult-ota/moult/internal/deployment"
 	"github.com/moult-ota/moult/internal/virtualmcu"
@@ -31,9 +34,32 @@ func firmware(t *testing.T, major uint8, h virtualmcu.Habits) child.Image {
 }
 
 // A door is a way to a board.
-type door func(*testing.T, *virtualmcu.Device) func() (smp.Transport, error)
+type door func(*testing.T, *virtualmcu.Device) child.Child
 
-var doors = map[string]door{"udp": udp, "serial": serial}
+// overSMP is for boards that tell hashes, and are confirmed by their host.
+var overSMP = map[string]door{
+	"udp":    func(t *testing.T, d *virtualmcu.Device) child.Child { return overTransport(udp(t, d)) },
+	"serial": func(t *testing.T, d *virtualmcu.Device) child.Child { return overTransport(serial(t, d)) },
+}
+
+func overTransport(open func() (smp.Transport, error)) child.Child {
+	return smp.New(open, smp.Options{Timeout: 40 * time.Millisecond, Erase: 200 * time.Millisecond, Tries: 2, Down: 30 * time.Millisecond})
+}
+
+// overUSB is for boards that tell their version alone, and confirm themselves.
+var overUSB = map[string]door{"dfu": func(t *testing.T, d *virtualmcu.Device) child.Child {
+	t.Helper()
+	bus := &dfutest.Bus{}
+	bus.Plug("1-1", d.USB())
+	c, err := dfu.New(dfu.Options{
+		Match: dfu.Match{Port: "1-1"}, Bus: bus, Leave: time.Second, Busy: time.Second,
+		Restart: func(context.Context) error { d.Reset(); return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}}
 
 func udp(t *testing.T, d *virtualmcu.Device) func() (smp.Transport, error) {
 	t.Helper()
@@ -93,9 +119,7 @@ func newBoard(t *testing.T, door door, at, chipAt int, next child.Image, change 
 	if err != nil {
 		t.Fatal(err)
 	}
-	driver := smp.New(door(t, d), smp.Options{
-		Timeout: 40 * time.Millisecond, Erase: 200 * time.Millisecond, Tries: 2, Down: 30 * time.Millisecond,
-	})
+	driver := door(t, d)
 	t.Cleanup(func() {
 		driver.Close()
 		d.Power(false)
@@ -148,10 +172,20 @@ var fates = []fate{
 	{"good", virtualmcu.Habits{}, nil, deployment.Done},
 	{"crashes", virtualmcu.Habits{Crash: true}, nil, deployment.RolledBack},
 	{"never confirms", virtualmcu.Habits{Confirm: virtualmcu.ConfirmNever}, nil, deployment.RolledBack},
-	{"the boot loader does not take it", virtualmcu.Habits{}, func(o *virtualmcu.Options) {
-		o.Guard = mcuboot.Guard{Floor: new(uint32)} // it wants a counter, and the image has none
-	}, deployment.Failed},
+	{"the boot loader does not take it", virtualmcu.Habits{}, wantsCounter, deployment.Failed},
 }
+
+// usbFates are those of images that confirm themselves, or should.
+var usbFates = []fate{
+	{"good", virtualmcu.Habits{Confirm: virtualmcu.ConfirmSelf}, nil, deployment.Done},
+	{"crashes", virtualmcu.Habits{Crash: true}, nil, deployment.RolledBack},
+	{"never confirms itself", virtualmcu.Habits{Confirm: virtualmcu.ConfirmNever}, nil, deployment.RolledBack},
+	{"the boot loader does not take it", virtualmcu.Habits{Confirm: virtualmcu.ConfirmSelf}, wantsCounter, deployment.RolledBack},
+}
+
+// wantsCounter: the boot loader wants a security counter, and the image has
+// none.
+func wantsCounter(o *virtualmcu.Options) { o.Guard = mcuboot.Guard{Floor: new(uint32)} }
 
 func (f fate) open(t *testing.T, door door, at, chipAt int) *board {
 	return newBoard(t, door, at, chipAt, firmware(t, 2, f.habits), f.change)
@@ -166,14 +200,18 @@ func (f fate) check(t *testing.T, b *board, format string, args ...any) {
 
 // eachFate runs a test for every fate through every door.
 func eachFate(t *testing.T, test func(*testing.T, fate, door)) {
-	for name, door := range doors {
-		for _, f := range fates {
-			t.Run(name+" "+f.name, func(t *testing.T) {
-				t.Parallel() // they mostly wait
-				test(t, f, door)
-			})
+	each := func(doors map[string]door, fates []fate) {
+		for name, door := range doors {
+			for _, f := range fates {
+				t.Run(name+" "+f.name, func(t *testing.T) {
+					t.Parallel() // they mostly wait
+					test(t, f, door)
+				})
+			}
 		}
 	}
+	each(overSMP, fates)
+	each(overUSB, usbFates)
 }
 
 // eachCut runs some at once, for they mostly wait.
