@@ -140,6 +140,11 @@ func TestLifeOverMQTT(t *testing.T) {
 	for _, state := range []deployment.State{deployment.Downloading, deployment.Installing, deployment.Rebooting, deployment.Trying, deployment.Done} {
 		must(t, l.Progress(t.Context(), fleet.Progress{Deployment: o.Deployment, State: state}))
 	}
+	detail, err := w.ShowDevice(t.Context(), id, client.ShowDeviceParams{})
+	must(t, err)
+	if got, _ := detail.Inventory["mqtt_bytes_received"].(float64); got < float64(len(file)) {
+		t.Errorf("the last report told of %v bytes received, want more than the artifact's %d", got, len(file))
+	}
 	must(t, l.Log(t.Context(), o.Deployment, []link.Line{{At: time.Now(), Level: "info", Message: strings.Repeat("a long line ", 3000)}}))
 	if o, err := l.Next(t.Context(), fromRelease("r2")); err != nil || o.Deployment != "" {
 		t.Errorf("Next after it is done = %+v, %v, want nothing to do", o, err)
@@ -147,7 +152,7 @@ func TestLifeOverMQTT(t *testing.T) {
 	if _, err := l.Open(t.Context(), o.URI, 0); !errors.Is(err, link.ErrExpired) {
 		t.Errorf("Open after it is done = %v, want %v", err, link.ErrExpired)
 	}
-	detail, err := w.ShowDevice(t.Context(), id, client.ShowDeviceParams{})
+	detail, err = w.ShowDevice(t.Context(), id, client.ShowDeviceParams{})
 	if err != nil || detail.Inventory["hostname"] != "one" || detail.Inventory["mqtt_bytes_sent"] == nil {
 		t.Errorf("inventory = %v, %v", detail.Inventory, err)
 	}

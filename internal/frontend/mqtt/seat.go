@@ -7,6 +7,7 @@ import (
 
 	"github.com/moult-ota/moult/internal/deployment"
 	"github.com/moult-ota/moult/internal/fleet"
+	"github.com/moult-ota/moult/internal/inventory"
 	"github.com/moult-ota/moult/internal/session"
 	"github.com/moult-ota/moult/internal/wire/securemsg"
 	"github.com/moult-ota/moult/internal/wire/topic"
@@ -105,6 +106,9 @@ func (k *desk) answer(ctx context.Context, s *seat, m securemsg.Message) securem
 	case securemsg.Progress:
 		err = k.Core.Progress(ctx, id, m.Fleet())
 		k.progressed(s, m, err)
+		if err == nil && m.State.Final() {
+			k.metered(ctx, s, m)
+		}
 	case securemsg.Describe:
 		err = k.Core.Describe(ctx, id, m.Attributes, m.Replace)
 	case securemsg.Log:
@@ -139,6 +143,18 @@ func (k *desk) progressed(s *seat, p securemsg.Progress, err error) {
 	}
 	if p.Deployment == s.work && (p.State.Final() || errors.Is(err, fleet.ErrCanceled) || errors.Is(err, fleet.ErrNotFound)) {
 		s.work = ""
+	}
+}
+
+// metered stores what an update cost on the device's line; when that fails,
+// the next inventory says it.
+func (k *desk) metered(ctx context.Context, s *seat, p securemsg.Progress) {
+	if p.Sent+p.Received == 0 {
+		return
+	}
+	a := inventory.Attributes{"mqtt_bytes_sent": float64(p.Sent), "mqtt_bytes_received": float64(p.Received)}
+	if err := k.Core.Describe(ctx, s.member.Device, a, false); err != nil {
+		k.Logger.Warn("store traffic", "device", s.member.Device, "error", err)
 	}
 }
 

@@ -207,7 +207,11 @@ func (l *Link) Next(ctx context.Context, r fleet.Report) (link.Offer, error) {
 
 // Progress reports a state.
 func (l *Link) Progress(ctx context.Context, p fleet.Progress) error {
-	answer, err := l.say(ctx, func(n uint64) securemsg.Message { return securemsg.NewProgress(n, p) })
+	answer, err := l.say(ctx, func(n uint64) securemsg.Message {
+		report := securemsg.NewProgress(n, p)
+		report.Sent, report.Received = l.Traffic()
+		return report
+	})
 	if err == nil {
 		err = result(answer)
 	}

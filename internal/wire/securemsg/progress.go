@@ -22,11 +22,13 @@ type Progress struct {
 	State      deployment.State `cbor:"3,keyasint"`
 	Detail     string           `cbor:"4,keyasint,omitempty"`
 	Bytes      int64            `cbor:"5,keyasint,omitempty"` // of the artifact, so far
+	Sent       int64            `cbor:"6,keyasint,omitempty"` // bytes on the device's line since its agent started
+	Received   int64            `cbor:"7,keyasint,omitempty"`
 }
 
 // NewProgress puts a report into the words of the wire.
 func NewProgress(number uint64, p fleet.Progress) Progress {
-	return Progress{number, p.Deployment, p.State, cut(p.Detail, deployment.MaxDetail), p.Bytes}
+	return Progress{Number: number, Deployment: p.Deployment, State: p.State, Detail: cut(p.Detail, deployment.MaxDetail), Bytes: p.Bytes}
 }
 
 // Fleet is the report in the words of the fleet.
@@ -45,8 +47,8 @@ func (p Progress) check() error {
 	if _, err := deployment.Advance(deployment.Offered, p.State); err != nil {
 		return err
 	}
-	if p.Bytes < 0 {
-		return fmt.Errorf("%d bytes", p.Bytes)
+	if p.Bytes < 0 || p.Sent < 0 || p.Received < 0 {
+		return fmt.Errorf("%d bytes, %d sent, %d received", p.Bytes, p.Sent, p.Received)
 	}
 	return first(checkNumber(p.Number), checkDeployment(p.Deployment), checkText("detail", p.Detail, 0, deployment.MaxDetail))
 }

@@ -61,8 +61,9 @@ func samples(t testing.TB) []sample {
 	return append([]sample{
 		up("check-in", CheckIn{7, "beaglebone", map[string]string{"artifact_name": "1.4.0", "rootfs-image.version": "1.4.0", "a": ""}}),
 		up("check-in-bare", CheckIn{1, "t", nil}),
-		up("progress", Progress{1 << 40, "0190d2f0-8b5b-7c6e-9d4f-2a6a1b1c0e01", deployment.Downloading, "", 81920}),
-		up("progress-end", Progress{9, "d", deployment.RolledBack, "self-test: no network", 0}),
+		up("progress", Progress{Number: 1 << 40, Deployment: "0190d2f0-8b5b-7c6e-9d4f-2a6a1b1c0e01", State: deployment.Downloading, Bytes: 81920}),
+		up("progress-end", Progress{Number: 9, Deployment: "d", State: deployment.RolledBack, Detail: "self-test: no network"}),
+		up("progress-line", Progress{Number: 10, Deployment: "d", State: deployment.Downloading, Bytes: 1, Sent: 2048, Received: 1 << 33}),
 		up("describe", Describe{3, true, inventory.Attributes{"mac": "de:ad", "net": []any{"eth0", "wlan0", 2.0}, "mem": 512.0, "load": 0.1, "none": []any{}}}),
 		up("log", Log{4, "d", 65536, 65541, []byte("done\n")}),
 		up("log-empty", Log{5, "d", 0, 0, nil}),
