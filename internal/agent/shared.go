@@ -38,3 +38,7 @@ func LockFile(path string, patient time.Duration) func(context.Context) (func(),
 func RunProgram(ctx context.Context, path string, args ...string) ([]byte, error) {
 	return run(ctx, path, args...)
 }
+
+// WireName is what a device is called by brokers: half of the SHA-256 of its
+// public key, in hex.
+func WireName(key crypto.Signer) (string, error) { return wireName(key) }

@@ -44,6 +44,10 @@ type Config struct {
 	ListenCertificate string
 	ListenKey         string
 	CacheBytes        int64
+	Broker            string
+	BrokerLeaves      string
+	BrokerListen      string
+	ServerKeys        list
 	Children          []*Child
 
 	settings *flag.FlagSet
@@ -69,8 +73,15 @@ func newConfig() *Config {
 	f.StringVar(&c.ListenCertificate, "listen-certificate", "", "PEM `file` of the certificate for them; empty: plain HTTP")
 	f.StringVar(&c.ListenKey, "listen-key", "", "PEM `file` of its key")
 	f.Int64Var(&c.CacheBytes, "cache-bytes", 1<<30, "`bytes` of artifacts that are kept for devices and children; 0: none")
+	f.StringVar(&c.Broker, "broker", "", "`address` of the server's broker, mqtts://host:port, for devices on the LAN that use MQTT; empty: none are served")
+	f.StringVar(&c.BrokerLeaves, "broker-leaves", "", "`address` at which it takes the brokers of gateways, host:port")
+	f.StringVar(&c.BrokerListen, "broker-listen", "", "`address` for those devices, as in :8883; with listen-certificate encrypted")
+	f.Var(&c.ServerKeys, "server-keys", "session `keys` of the server, as moult server session-keys prints them; empty: those of its first answer")
 	return c
 }
+
+// brokerSecure reports whether the server's broker is reached encrypted.
+func (c *Config) brokerSecure() bool { return strings.HasPrefix(c.Broker, "mqtts:") }
 
 // names are what can be a folder and part of an identity.
 var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
@@ -139,6 +150,9 @@ func (c *Config) Check() error {
 	}
 	if c.Listen != "" && len(c.Servers) == 0 {
 		return errors.New("listen: there is nobody to ask for the devices there; set servers")
+	}
+	if err := c.checkLeaf(); err != nil {
+		return err
 	}
 	ids, addresses := map[string]bool{}, map[string]string{}
 	for n, k := range c.Children {

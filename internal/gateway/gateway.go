@@ -81,7 +81,14 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.proxy != nil {
 		all.Go(func() { g.proxy.Run(ctx) })
 	}
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
+	if g.c.Broker != "" {
+		all.Go(func() {
+			if err := g.carry(ctx); err != nil && ctx.Err() == nil {
+				failed <- err
+			}
+		})
+	}
 	if g.c.Listen != "" {
 		l, err := net.Listen("tcp", g.c.Listen)
 		if err != nil {
