@@ -178,10 +178,15 @@ var fates = []fate{
 // usbFates are those of images that confirm themselves, or should.
 var usbFates = []fate{
 	{"good", virtualmcu.Habits{Confirm: virtualmcu.ConfirmSelf}, nil, deployment.Done},
+	{"good, of the newer stack", virtualmcu.Habits{Confirm: virtualmcu.ConfirmSelf}, newer, deployment.Done},
+	{"crashes, of the newer stack", virtualmcu.Habits{Crash: true}, newer, deployment.RolledBack},
 	{"crashes", virtualmcu.Habits{Crash: true}, nil, deployment.RolledBack},
 	{"never confirms itself", virtualmcu.Habits{Confirm: virtualmcu.ConfirmNever}, nil, deployment.RolledBack},
 	{"the boot loader does not take it", virtualmcu.Habits{Confirm: virtualmcu.ConfirmSelf}, wantsCounter, deployment.RolledBack},
 }
+
+// newer is Zephyr's newer USB stack.
+func newer(o *virtualmcu.Options) { o.Stack = virtualmcu.StackNext }
 
 // wantsCounter: the boot loader wants a security counter, and the image has
 // none.
