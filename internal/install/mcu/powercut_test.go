@@ -79,7 +79,7 @@ func TestPowerCutOfTheGateway(t *testing.T) {
 			clean := s.open(0, 0, 0)
 			clean.live()
 			cuts := 0
-			for seed := range uint64(3) {
+			for seed := range uint64(2) {
 				for at := 1; at <= clean.power.Total(); at++ {
 					w := s.open(at, 0, seed)
 					w.live()
@@ -120,7 +120,7 @@ func TestPowerCutOfBoth(t *testing.T) {
 			clean := s.open(0, 0, 0)
 			clean.live()
 			for at := 1; at <= clean.power.Total(); at++ {
-				for later := 1; later <= clean.child.Ops; later += 5 {
+				for later := 1; later <= clean.child.Ops; later += 9 {
 					w := s.open(at, later, uint64(at))
 					w.live()
 					s.check(t, w, "gateway cut at %d, child at %d", at, later)
