@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -39,18 +38,8 @@ func TestDevicesByMQTTOnTheLAN(t *testing.T) {
 	direct, leaves, lan := freePort(t), freePort(t), freePort(t)
 	s := newSiteOf(t, servertest.Start(t, func(o *server.Options) { o.MQTT, o.MQTTLeaves = direct, leaves }))
 	s.file["broker"], s.file["broker_leaves"], s.file["broker_listen"] = "mqtt://"+direct, leaves, lan
-	if err := os.MkdirAll(filepath.Join(s.dir, "state"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	key, err := agent.DeviceKey(filepath.Join(s.dir, "state", "gateway.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	gateway := s.gatewayName()
 	s.run()
-	gateway, err := agent.WireName(key)
-	if err != nil {
-		t.Fatal(err)
-	}
 	file := servertest.Artifact(t, "r2", "x", bytes.Repeat([]byte("firmware of a device on the LAN"), 1000))
 	if _, err := s.UploadArtifact(t.Context(), bytes.NewReader(file), client.UploadArtifactParams{}); err != nil {
 		t.Fatal(err)
@@ -65,15 +54,15 @@ func TestDevicesByMQTTOnTheLAN(t *testing.T) {
 		l, err := mqttlink.New(mqttlink.Options{
 			Servers: []string{"mqtt://" + lan}, Identity: device.Identity(fmt.Sprintf(`{"gateway":%q,"serial":"lan-%d"}`, gateway, i)),
 			Type: "x", Key: private, Store: agent.FileStore(filepath.Join(t.TempDir(), "session")),
-			Cache: mqttlink.Folder(t.TempDir()), Token: s.file["token"].(string),
+			Cache: mqttlink.Folder(t.TempDir()), Token: s.file["token"].(string), Timeout: 10 * time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { l.Close() })
-		s.Eventually("a device is let in through the gateway", func() bool {
+		s.until("be let in through the gateway", func() error {
 			_, err := l.Next(t.Context(), report)
-			return err == nil
+			return err
 		})
 		links = append(links, l)
 	}
