@@ -61,18 +61,31 @@ func (s *Server) openMQTT(ctx, run context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	ready := make(chan struct{})
 	door, err := mqtt.New(mqtt.Options{
-		Core: s.control, Members: s.control, Broker: s.mqtt.broker, Objects: made, Keys: keys,
+		Ready: func() { close(ready) },
+		Core:  s.control, Members: s.control, Broker: s.mqtt.broker, Objects: made, Keys: keys,
 		After: after, Types: s.control.DeploymentTypes, Rate: s.options.carouselRate(), Logger: s.log,
 	})
 	if err != nil {
 		return err
 	}
 	go func() { s.mqtt.ran <- door.Run(run) }()
+	select {
+	case <-ready:
+	case err := <-s.mqtt.ran:
+		return err
+	}
+	if b, ok := s.mqtt.broker.(*embedded.Broker); ok {
+		if err := s.openDoors(b); err != nil {
+			s.stopRun()
+			return errors.Join(err, <-s.mqtt.ran)
+		}
+	}
 	return nil
 }
 
-// embed starts the embedded broker and opens its doors.
+// embed starts the embedded broker.
 func (s *Server) embed() (broker.Broker, error) {
 	cfg, _, err := s.options.certificate(time.Now())
 	if err != nil {
@@ -83,16 +96,21 @@ func (s *Server) embed() (broker.Broker, error) {
 		TLS: cfg, Log: s.log, Children: s.control.Children,
 	})
 	if err != nil {
-		return nil, err
+		return nil, err // and no typed nil
 	}
-	err = s.door(s.options.MQTT, nil, b.Serve)
+	return b, nil
+}
+
+// openDoors lets devices and leaves in; somebody hears them.
+func (s *Server) openDoors(b *embedded.Broker) error {
+	cfg, _, err := s.options.certificate(time.Now())
+	if err == nil {
+		err = s.door(s.options.MQTT, nil, b.Serve)
+	}
 	if err == nil && s.options.MQTTLeaves != "" {
 		err = s.door(s.options.MQTTLeaves, cfg, b.ServeLeaves)
 	}
-	if err != nil {
-		return nil, errors.Join(err, b.Close())
-	}
-	return b, nil
+	return err
 }
 
 // door listens, and serves until the broker is closed.

@@ -47,6 +47,8 @@ type Options struct {
 	Workers int              // that talk to devices; 0 means 8
 	Seats   int              // devices that are remembered; 0 means 200,000
 
+	Ready func() // called once devices are heard; nil: nobody waits for that
+
 	Rate   int64         // bytes a second of a carousel; 0 means 2 MiB
 	Gather time.Duration // wait of a carousel for more who want it; 0 means 1 s
 
@@ -141,6 +143,9 @@ func (d *Door) Run(ctx context.Context) error {
 	}
 	var all sync.WaitGroup
 	d.depot.begin(func(run func(context.Context)) { all.Go(func() { run(ctx) }) })
+	if d.Ready != nil {
+		d.Ready()
+	}
 	for _, desk := range d.desks {
 		all.Go(func() { desk.run(ctx) })
 	}

@@ -215,16 +215,22 @@ func (d *Device) shake(ctx context.Context, server securemsg.ServerKey) error {
 	if err != nil {
 		return err
 	}
-	if err := done(d.client.Publish(topic.Up(d.ID()), 0, false, i.Frame())); err != nil {
-		return err
-	}
-	return d.wait(ctx, patience, func(m message) bool {
-		s, _, err := i.Handshake(m.payload, d.now())
-		if err == nil {
-			d.session, d.server = s, &server
+	for range 10 { // a message may be lost
+		if err := done(d.client.Publish(topic.Up(d.ID()), 0, false, i.Frame())); err != nil {
+			return err
 		}
-		return err == nil
-	})
+		err = d.wait(ctx, patience/10, func(m message) bool {
+			s, _, err := i.Handshake(m.payload, d.now())
+			if err == nil {
+				d.session, d.server = s, &server
+			}
+			return err == nil
+		})
+		if err == nil {
+			break
+		}
+	}
+	return err
 }
 
 // say sends a message and waits for what answers it.
