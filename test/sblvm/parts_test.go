@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/moult-ota/moult/test/debkernel"
 )
 
 // cache keeps what comes from Debian between runs.
@@ -45,22 +47,9 @@ func ok(t *testing.T, err error) {
 func gather(t *testing.T) parts {
 	t.Helper()
 	ok(t, os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin")) // for mke2fs
-	if _, err := os.Stat(cache + "/root/bin/busybox"); err != nil {
-		ok(t, os.MkdirAll(cache, 0o755))
-		_, name, _ := strings.Cut(run(t, ".", "apt-cache", "depends", "linux-image-amd64"), "Depends: ")
-		name, _, _ = strings.Cut(name, "\n")
-		run(t, cache, "apt-get", "download", name, "busybox-static")
-		debs, _ := filepath.Glob(cache + "/*.deb")
-		for _, deb := range debs {
-			run(t, ".", "dpkg-deb", "-x", deb, cache+"/root")
-		}
-	}
-	kernels, _ := filepath.Glob(cache + "/root/boot/vmlinuz-*")
-	modules, _ := filepath.Glob(cache + "/root/lib/modules/*")
-	if len(kernels) != 1 || len(modules) != 1 {
-		t.Fatalf("%s holds kernels %q and modules %q; remove it to fetch them again", cache, kernels, modules)
-	}
-	p := parts{kernels[0], cache + "/root/bin/busybox", cache + "/moult-sbl", modules[0]}
+	k, err := debkernel.Fetch(cache)
+	ok(t, err)
+	p := parts{k.Image, k.Busybox, cache + "/moult-sbl", k.Modules}
 	abs, err := filepath.Abs(p.sbl)
 	ok(t, err)
 	run(t, "../..", "cmd/moult-sbl/build.sh", "go", "-s -w", abs)
