@@ -31,12 +31,13 @@ demo: ## update a fleet of virtual devices, visibly (DEVICES=30 SEED=1)
 
 # What the virtual machines need; kernel, busybox and boot loaders come from
 # Debian's packages without being installed.
-VM_NEEDS = qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs mkimage:u-boot-tools grub-mkimage:grub-common
+VM_NEEDS = qemu-system-x86_64:qemu-system-x86 mke2fs:e2fsprogs mkimage:u-boot-tools grub-mkimage:grub-common dfu-util:dfu-util
 
 test: need lint ## everything that must hold; installs what it needs
 	$(GO) test -timeout 9m ./...
 	@test/need.sh $(VM_NEEDS)
 	$(GO) test -tags vm -count=1 -timeout 25m -v ./test/vm
+	$(GO) test -tags vm -count=1 -timeout 10m -v ./test/usb
 	@set -o pipefail; $(GO) test -v -run 'TestPowerCut' ./internal/boot/register ./internal/agent/agenttest ./internal/install/mcu ./internal/virtualmcu/... | grep -E ' cuts| operations|^(ok|FAIL|---)'
 	@$(MAKE) --no-print-directory size
 
@@ -61,7 +62,7 @@ bench: need ## performance as ratios, side by side in one run
 lint: ## gofmt, go vet, staticcheck
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); test -z "$$bad" || { echo "gofmt would change: $$bad"; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags vm ./test/vm ./test/sblvm
+	$(GO) vet -tags vm ./test/vm ./test/sblvm ./test/usb
 	$(STATICCHECK) ./...
 
 golden: ## rewrite golden files and the committed API description

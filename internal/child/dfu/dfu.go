@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/moult-ota/moult/internal/child"
+	"github.com/moult-ota/moult/mcuboot"
 )
 
 // Options say which device, and how it behaves. Match is needed.
@@ -140,7 +141,7 @@ func (c *Child) Send(ctx context.Context, image child.Image, told func(int64)) e
 	if err != nil {
 		return err
 	}
-	if v, ok := c.version.of(d); ok && !d.inDFU() && v == image.Version {
+	if v, ok := c.version.of(d); ok && !d.inDFU() && same(v, image.Version) {
 		told(int64(len(image.Bytes)))
 		return nil
 	}
@@ -157,6 +158,11 @@ func (c *Child) Send(ctx context.Context, image child.Image, told func(int64)) e
 		told(int64(len(image.Bytes)))
 	}
 	return err
+}
+
+// same compares with what a device tells, which may be no build number.
+func same(told, want mcuboot.Version) bool {
+	return told.Compare(want) == 0 && (told.Build == 0 || told.Build == want.Build)
 }
 
 // Try was done by the transfer, or is the application's.
