@@ -146,6 +146,12 @@ func (ch *change) storeReport(was store.Device, d *store.Device, rows []deployme
 		}
 		d.Member = ch.Next()
 	}
+	if d.Parent == "" {
+		var err error
+		if d.Parent, err = ch.parent(d.Identity); err != nil {
+			return nil, err
+		}
+	}
 	if err := ch.UpdateDevice(was, *d); err != nil {
 		return nil, err
 	}

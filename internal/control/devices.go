@@ -1,6 +1,7 @@
 package control
 
 import (
+	"errors"
 	"context"
 	"fmt"
 	"maps"
@@ -171,7 +172,7 @@ func (c *Control) Describe(ctx context.Context, id device.ID, a inventory.Attrib
 		if err := now.Check(); err != nil {
 			return err
 		}
-		return ch.PutInventory(id, now)
+		return errors.Join(ch.PutInventory(id, now), ch.findParent(id))
 	})
 }
 

@@ -73,6 +73,42 @@ func gatewayOf(i device.Identity) (gateway string, serves bool) {
 	return gateway, said.Role == "gateway"
 }
 
+// parent finds the gateway that an identity names: by the name that it goes
+// by itself (gateway_id), or by its name on the wire. None is no error: it may
+// join later.
+func (ch *change) parent(i device.Identity) (device.ID, error) {
+	gateway, _ := gatewayOf(i)
+	if gateway == "" {
+		return "", nil
+	}
+	text, err := json.Marshal(map[string]string{"gateway_id": gateway, "role": "gateway"})
+	if err != nil {
+		return "", err
+	}
+	d, err := ch.DeviceByIdentity(device.Identity(text))
+	if err == nil || !errors.Is(err, store.ErrNotFound) {
+		return d.ID, err
+	}
+	m, err := ch.Reader.Member(gateway)
+	if errors.Is(err, store.ErrNotFound) {
+		return "", nil
+	}
+	return m.Device, err
+}
+
+// findParent notes the gateway of a device that came before it.
+func (ch *change) findParent(id device.ID) error {
+	was, err := ch.Device(id)
+	if err != nil || was.Parent != "" {
+		return err
+	}
+	d := was
+	if d.Parent, err = ch.parent(d.Identity); err != nil || d.Parent == "" {
+		return err
+	}
+	return ch.UpdateDevice(was, d)
+}
+
 // Member implements fleet.Members.
 func (c *Control) Member(ctx context.Context, id string) (fleet.Member, error) {
 	m, err := c.DB.Read(ctx).Member(id)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/moult-ota/moult/internal/device"
 	"github.com/moult-ota/moult/internal/fleet"
+	"github.com/moult-ota/moult/internal/inventory"
 )
 
 // joined is an accepted device with an identity, and the member that it asks
@@ -89,5 +90,42 @@ func TestNumbersGrow(t *testing.T) {
 			t.Fatalf("Number = %d, %v after %d", n, err, last)
 		}
 		last = n
+	}
+}
+
+// TestParentIsTheGatewayThatAnIdentityNames, by either name, as soon as it is
+// known when the device says something new.
+func TestParentIsTheGatewayThatAnIdentityNames(t *testing.T) {
+	f := newFixture(t)
+	parent := func(id device.ID, release string) device.ID {
+		t.Helper()
+		f.idle(id, report("x", release))
+		d, err := f.Device(ctx, id)
+		f.must(err)
+		return d.Parent
+	}
+	child := f.joined(`{"child":"pump","gateway":"hall-3"}`, 1, "c")
+	if got := parent(child.Device, "r1"); got != "" {
+		t.Errorf("parent before the gateway joined = %s, want none", got)
+	}
+	g := f.joined(`{"gateway_id":"hall-3","role":"gateway"}`, 1, "g")
+	f.must(f.Enlist(ctx, g))
+	if got := parent(child.Device, "r2"); got != g.Device {
+		t.Errorf("parent = %q, want %s", got, g.Device)
+	}
+	early := f.joined(`{"child":"valve","gateway":"hall-4"}`, 1, "e")
+	parent(early.Device, "r1")
+	g4 := f.joined(`{"gateway_id":"hall-4","role":"gateway"}`, 1, "g4")
+	f.must(f.Describe(ctx, early.Device, inventory.Attributes{"a": "b"}, false))
+	if d, err := f.Device(ctx, early.Device); err != nil || d.Parent != g4.Device {
+		t.Errorf("parent after an inventory = %q, %v, want %s", d.Parent, err, g4.Device)
+	}
+	other := f.joined(device.Identity(`{"gateway":"`+g.ID+`","mac":"o"}`), 1, "o")
+	if got := parent(other.Device, "r1"); got != g.Device {
+		t.Errorf("parent by the gateway's name on the wire = %q, want %s", got, g.Device)
+	}
+	alone := f.joined(identity(t, "a"), 1, "a")
+	if got := parent(alone.Device, "r1"); got != "" {
+		t.Errorf("parent of a device behind nobody = %s", got)
 	}
 }

@@ -34,7 +34,7 @@ type Gateway struct {
 	proxy *upstream.Proxy // nil: no server is known
 
 	mu     sync.Mutex
-	agents map[*Child]*agent.Agent // that run
+	agents map[*Child]*agent.Agent // that run; the gateway's own is nil's
 	leave  context.CancelFunc      // ends what waits for a child to answer
 }
 
@@ -105,6 +105,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	for _, k := range g.c.Children {
 		children.Go(func() { g.keep(ctx, left, k) })
 	}
+	if g.proxy != nil {
+		children.Go(func() { g.keep(ctx, left, nil) })
+	}
 	done := make(chan struct{})
 	go func() { children.Wait(); close(done) }()
 	select {
@@ -143,23 +146,33 @@ func (g *Gateway) Poll() {
 // again is the wait before an agent that stopped is started anew.
 const again = 10 * time.Second
 
-// keep runs a child's agent until ctx ends, or it was asked to leave.
+// keep runs a child's agent, or with nil the gateway's own, until ctx ends, or
+// it was asked to leave.
 func (g *Gateway) keep(ctx, left context.Context, k *Child) {
-	log := g.log.With("child", k.ID)
+	log := g.log
+	if k != nil {
+		log = log.With("child", k.ID)
+	}
 	for ctx.Err() == nil && left.Err() == nil {
 		err := g.run(ctx, left, k, log)
 		if err == nil {
 			return
 		}
 		if ctx.Err() == nil && left.Err() == nil {
-			log.Error("child's agent stopped", "error", err)
+			log.Error("agent stopped", "error", err)
 			_ = link.Sleep(left, again)
 		}
 	}
 }
 
 func (g *Gateway) run(ctx, left context.Context, k *Child, log *slog.Logger) error {
-	a, err := g.agent(left, k, log, 0)
+	var a *agent.Agent
+	var err error
+	if k == nil {
+		a, err = g.itself(log)
+	} else {
+		a, err = g.agent(left, k, log, 0)
+	}
 	if err != nil {
 		return err
 	}

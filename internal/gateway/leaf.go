@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -15,7 +14,6 @@ import (
 	"github.com/moult-ota/moult/internal/agent"
 	"github.com/moult-ota/moult/internal/broker"
 	"github.com/moult-ota/moult/internal/broker/embedded"
-	"github.com/moult-ota/moult/internal/device"
 	"github.com/moult-ota/moult/internal/link"
 	"github.com/moult-ota/moult/internal/link/mqttlink"
 	"github.com/moult-ota/moult/internal/version"
@@ -105,14 +103,10 @@ const loginLife = 10 * time.Minute
 
 // member is the gateway as a device of the fleet.
 func (g *Gateway) member() (o mqttlink.Options, config *tls.Config, err error) {
-	text, err := json.Marshal(map[string]string{"gateway_id": g.c.ID, "role": "gateway"})
-	if err != nil {
+	if o.Identity, err = g.identity(); err != nil {
 		return o, nil, err
 	}
-	if o.Identity, err = device.ParseIdentity(string(text)); err != nil {
-		return o, nil, err
-	}
-	if o.Key, err = agent.DeviceKey(filepath.Join(g.c.StateDir, "gateway.key")); err != nil {
+	if o.Key, err = agent.DeviceKey(g.ownKey()); err != nil {
 		return o, nil, err
 	}
 	for _, text := range g.c.ServerKeys {
@@ -126,7 +120,7 @@ func (g *Gateway) member() (o mqttlink.Options, config *tls.Config, err error) {
 	if t, err = agent.NewTransport(g.c.ServerCertificate, g.c.Pin); err != nil {
 		return o, nil, err
 	}
-	o.Servers, o.Type, o.Token, o.TLS = []string{g.c.Broker}, "moult-gateway", g.c.Token, t.TLSClientConfig
+	o.Servers, o.Type, o.Token, o.TLS = []string{g.c.Broker}, ownType, g.c.Token, t.TLSClientConfig
 	o.Store, o.Agent, o.Log = agent.FileStore(filepath.Join(g.c.StateDir, "session.json")), version.String(), g.log
 	return o, t.TLSClientConfig, nil
 }
