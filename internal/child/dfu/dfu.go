@@ -141,7 +141,7 @@ func (c *Child) Send(ctx context.Context, image child.Image, told func(int64)) e
 	if err != nil {
 		return err
 	}
-	if v, ok := c.version.of(d); ok && !d.inDFU() && same(v, image.Version) {
+	if v, ok := c.version.of(d); ok && same(v, image.Version) {
 		told(int64(len(image.Bytes)))
 		return nil
 	}

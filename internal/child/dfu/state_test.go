@@ -29,7 +29,7 @@ func TestState(t *testing.T) {
 		{"bcdDevice with three parts", "bcd3", func(d *dfutest.Device) { d.Release = 0x0142 }, false, "1.4.2"},
 		{"bcdDevice that is none", "bcd", func(d *dfutest.Device) { d.Release = 0x01a2 }, false, "tells no version"},
 		{"nowhere", "none", nil, false, "0.0.0"},
-		{"in DFU mode", "", func(d *dfutest.Device) { d.Deaf = true }, true, "child does not answer: it is in DFU mode, and stays there: 2fe3:ffff on port 1-1.4 does not restart"},
+		{"in DFU mode", "", func(d *dfutest.Device) { d.Deaf, d.Name = true, "Board 1.4.0" }, true, "child does not answer: it is in DFU mode, and stays there: 2fe3:ffff on port 1-1.4 does not restart"},
 	} {
 		d := gadget(tt.gadget)
 		d.Start(tt.dfuMode)

@@ -56,6 +56,20 @@ func TestLinuxDevices(t *testing.T) {
 	}
 }
 
+// TestLinuxSetting: Linux tells the string of the setting that is chosen.
+func TestLinuxSetting(t *testing.T) {
+	root, at := t.TempDir(), "sys/bus/usb/devices/1-1/"
+	device, config, _ := gadget(nil).Start(true).Descriptors()
+	tree(t, root, map[string]string{
+		at + "descriptors": string(slices.Concat(device, config)), at + "busnum": "1", at + "devnum": "2",
+		at + "1-1:1.0/bAlternateSetting": " 1\n", at + "1-1:1.0/interface": "image_1\n",
+	})
+	all, err := dfu.Linux{Root: root}.Devices()
+	if err != nil || len(all) != 1 || !reflect.DeepEqual(all[0].Names, map[uint8]string{6: "image_1"}) {
+		t.Errorf("Devices = %+v, %v, want image_1 to be string 6", all, err)
+	}
+}
+
 // TestLinuxOpen: a device without a file is away, and so is one that is no
 // device.
 func TestLinuxOpen(t *testing.T) {

@@ -80,7 +80,7 @@ func texts(d Device) (all []string) {
 func ofBCD(n uint16, three bool) (v mcuboot.Version, ok bool) {
 	var digits [4]uint8
 	for i := range digits {
-		if digits[i] = uint8(n >> (12 - 4*i) & 15); false {
+		if digits[i] = uint8(n >> (12 - 4*i) & 15); digits[i] > 9 {
 			return v, false
 		}
 	}
