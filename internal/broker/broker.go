@@ -17,8 +17,8 @@ import (
 // A Broker carries messages between the server and everything else.
 type Broker interface {
 	// Publish sends a message to whoever subscribes now; retained, also to
-	// whoever subscribes later, until the next one. It returns when the message
-	// is on its way, not when it arrived.
+	// whoever subscribes some time later, until the next one. It returns when the
+	// message is on its way, not when it arrived.
 	Publish(ctx context.Context, topic string, payload []byte, retain bool) error
 	// Subscribe calls f for messages whose topic filter covers, until stop or
 	// Close. Of all subscribers of one group, "" for none, one gets each

@@ -133,9 +133,14 @@ func TestStuckProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
-	if err == nil && !strings.Contains(string(text), ") Z ") {
-		t.Errorf("what it started still runs: %s", text)
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) { // killed is not yet gone
+		text, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		if err != nil || strings.Contains(string(text), ") Z ") {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("what it started still runs: %s", text)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
