@@ -122,11 +122,12 @@ func text(t Transport, number uint8) (string, error) {
 		return "", err
 	}
 	n, err = t.Control(typeIn, getDescriptor, stringType<<8|uint16(number), binary.LittleEndian.Uint16(p[2:]), p)
-	if err != nil || n < 2 {
+	end := min(n, int(p[0]))
+	if err != nil || end < 2 {
 		return "", err
 	}
 	var units []uint16
-	for p = p[2:min(n, int(p[0]))]; len(p) > 1; p = p[2:] {
+	for p = p[2:end]; len(p) > 1; p = p[2:] {
 		units = append(units, binary.LittleEndian.Uint16(p))
 	}
 	return string(utf16.Decode(units)), nil
