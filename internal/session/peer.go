@@ -182,6 +182,11 @@ func (p *Peer) Open(frame []byte, now time.Time) ([]byte, error) {
 	return p.current.open(f, now)
 }
 
+// Has reports whether a session is one of this peer's, proven or not.
+func (p *Peer) Has(id securemsg.SessionID) bool {
+	return p.current != nil && p.current.id == id || p.pending != nil && p.pending.id == id
+}
+
 // Session is the one that the device has proven to have; nil for none. What
 // is pushed is sealed in it.
 func (p *Peer) Session() *Session { return p.current }

@@ -31,24 +31,40 @@ import (
 // TestMQTTOverControl tells the story with the real control plane, and an
 // embedded broker between the door and the devices.
 func TestMQTTOverControl(t *testing.T) {
-	tellMQTT(t, embed)
+	tellMQTT(t, embed, 1)
+}
+
+// TestMQTTOverReplicas tells it with three doors on one broker: any of them
+// may serve any device.
+func TestMQTTOverReplicas(t *testing.T) {
+	tellMQTT(t, embed, 3)
 }
 
 // TestMQTTOverMosquitto tells it with a broker that others make.
 func TestMQTTOverMosquitto(t *testing.T) {
-	tellMQTT(t, mosquitto)
+	tellMQTT(t, mosquitto, 1)
 }
 
 // A between starts a broker for the members of a plane, and says where
 // devices find it.
 type between func(t *testing.T, p plane, now func() time.Time) (b broker.Broker, addr string)
 
-func tellMQTT(t *testing.T, start between) {
+func tellMQTT(t *testing.T, start between, doors int) {
 	frontendtest.Run(t, func(t *testing.T) frontendtest.World {
 		c := &clock{start: time.Date(2026, 11, 23, 7, 6, 55, 0, time.UTC)}
 		p := newPlane(t, c.now)
 		b, addr := start(t, p, c.now)
-		serveMQTT(t, p, b, c.now)
+		key, err := session.NewKey(securemsg.X25519, rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := newObjects(t)
+		for range doors {
+			serveMQTT(t, mqtt.Options{
+				Core: p.Control, Members: p.Control, Broker: b, Objects: made, Replicas: doors > 1,
+				Keys: []session.ServerKey{{Suite: securemsg.X25519, Key: key}}, Expires: 40 * time.Hour, Now: c.now,
+			})
+		}
 		return frontendtest.World{
 			Operator: p, Records: p, Advance: c.advance,
 			Grant: 2 * session.RekeyAge, Link: 40 * time.Hour,
@@ -108,17 +124,10 @@ func mosquitto(t *testing.T, _ plane, _ func() time.Time) (broker.Broker, string
 	return b, addr.String()
 }
 
-// serveMQTT opens the door behind a broker.
-func serveMQTT(t *testing.T, p plane, b broker.Broker, now func() time.Time) {
+// serveMQTT opens a door behind a broker.
+func serveMQTT(t *testing.T, o mqtt.Options) {
 	t.Helper()
-	key, err := session.NewKey(securemsg.X25519, rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := mqtt.New(mqtt.Options{
-		Core: p.Control, Members: p.Control, Broker: b, Objects: newObjects(t),
-		Keys: []session.ServerKey{{Suite: securemsg.X25519, Key: key}}, Expires: 40 * time.Hour, Now: now,
-	})
+	d, err := mqtt.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

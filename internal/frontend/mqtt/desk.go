@@ -82,16 +82,19 @@ func (k *desk) clear(s *seat) {
 }
 
 // frame takes one frame that somebody published as this device.
-func (k *desk) frame(ctx context.Context, id securemsg.DeviceID, frame []byte) {
+func (k *desk) frame(ctx context.Context, id securemsg.DeviceID, frame []byte, of share) {
 	f, err := securemsg.ParseFrame(frame)
 	if err != nil {
 		return
 	}
-	switch f.Type {
-	case securemsg.HS1:
+	here := k.seats[id] != nil && k.seats[id].peer.Has(f.Session)
+	switch {
+	case f.Type == securemsg.HS1 && of != sessions:
 		k.shake(ctx, id, frame)
-	case securemsg.Data:
+	case f.Type == securemsg.Data && (of == everything || of == sessions && here):
 		k.data(ctx, id, f, frame)
+	case f.Type == securemsg.Data && of == strays && !here:
+		k.hint(ctx, id, f)
 	}
 }
 

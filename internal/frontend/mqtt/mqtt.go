@@ -7,7 +7,9 @@
 // the signature of its enrolment.
 //
 // What the door remembers of a device is worth one handshake: after a restart
-// devices are asked for one with their next message. One door serves a broker.
+// devices are asked for one with their next message. Several doors may serve
+// one broker: a handshake goes to any of them, and from then on the one that
+// took it answers.
 package mqtt
 
 import (
@@ -46,6 +48,9 @@ type Options struct {
 	Expires time.Duration    // of an assignment; 0 means 48 hours
 	Workers int              // that talk to devices; 0 means 8
 	Seats   int              // devices that are remembered; 0 means 200,000
+
+	// Replicas says that this is one of several doors of one broker.
+	Replicas bool
 
 	Ready func() // called once devices are heard; nil: nobody waits for that
 
@@ -132,10 +137,8 @@ func (d *Door) Run(ctx context.Context) error {
 			stop()
 		}
 	}()
-	for filter, hear := range map[string]func(string, []byte){
-		topic.EnrollUp("+"): d.hearEnrolment, topic.Up("+"): d.hear, topic.Get("+", "+"): d.depot.hear,
-	} {
-		stop, err := d.Broker.Subscribe(filter, "", hear)
+	for _, s := range d.subscriptions() {
+		stop, err := d.Broker.Subscribe(s.filter, s.group, s.hear)
 		if err != nil {
 			return fmt.Errorf("serve devices over MQTT: %w", err)
 		}
@@ -161,9 +164,43 @@ func (d *Door) Run(ctx context.Context) error {
 	return err
 }
 
+type subscription struct {
+	filter, group string
+	hear          func(string, []byte)
+}
+
+// replicas is the group of all doors of one broker.
+const replicas = "moult"
+
+// subscriptions are what the door listens to. Of several doors one gets what
+// any of them can answer; messages of a session go to all, and who has the
+// session takes them. When the one that was to take care of it has not, it
+// hints: if no door has the session, the device shakes hands again; else it
+// has its answer before it acts on the hint.
+func (d *Door) subscriptions() []subscription {
+	if !d.Replicas {
+		return []subscription{{topic.EnrollUp("+"), "", d.hearEnrolment}, {topic.Up("+"), "", d.hear(everything)}, {topic.Get("+", "+"), "", d.depot.hear}}
+	}
+	return []subscription{
+		{topic.EnrollUp("+"), replicas, d.hearEnrolment}, {topic.Get("+", "+"), replicas, d.depot.hear},
+		{topic.Up("+"), replicas, d.hear(strays)}, {topic.Up("+"), "", d.hear(sessions)},
+	}
+}
+
+// A share is what a door takes of the frames of devices.
+type share int
+
+const (
+	everything share = iota
+	strays           // handshakes, and messages of sessions that this door does not have
+	sessions         // messages of sessions that it has
+)
+
 // hear takes a frame of a device to its desk.
-func (d *Door) hear(t string, frame []byte) {
-	d.at(t, func(ctx context.Context, k *desk, id securemsg.DeviceID) { k.frame(ctx, id, frame) })
+func (d *Door) hear(of share) func(string, []byte) {
+	return func(t string, frame []byte) {
+		d.at(t, func(ctx context.Context, k *desk, id securemsg.DeviceID) { k.frame(ctx, id, frame, of) })
+	}
 }
 
 // hearEnrolment takes an enrolment request to its desk.

@@ -119,6 +119,10 @@ func (l *Link) data(frame []byte) {
 		l.o.Log.Warn("message of the server is not understood", "error", err)
 		return
 	}
+	select { // somebody has the session, whoever hinted that he has not
+	case <-l.hinted:
+	default:
+	}
 	if !again {
 		l.message(m)
 	}

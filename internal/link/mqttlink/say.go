@@ -50,6 +50,11 @@ func (l *Link) say(ctx context.Context, m func(number uint64) securemsg.Message)
 				return a, nil
 			}
 		case <-l.hinted:
+			// The hint may come from a server that has not the session, beside
+			// the one that has: then the answer is on its way.
+			if got := within(answer, hintGrace); got != nil {
+				return got, nil
+			}
 			l.drop()
 		case <-l.line.lost:
 		case <-time.After(wait + l.jitter(wait/4)):
@@ -62,6 +67,22 @@ func (l *Link) say(ctx context.Context, m func(number uint64) securemsg.Message)
 			}
 			return nil, fmt.Errorf("the server does not answer: %w", ctx.Err())
 		}
+	}
+}
+
+// hintGrace is how long an answer may come after a hint.
+const hintGrace = 500 * time.Millisecond
+
+// within is what comes within a while; nil for nothing that is final.
+func within(answer chan securemsg.Message, d time.Duration) securemsg.Message {
+	select {
+	case got := <-answer:
+		if a, ok := got.(securemsg.Ack); ok && a.Result == securemsg.ResultBusy {
+			return nil
+		}
+		return got
+	case <-time.After(d):
+		return nil
 	}
 }
 
