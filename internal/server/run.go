@@ -81,7 +81,7 @@ func (s *Server) greet(ctx context.Context, out io.Writer, address, fingerprint 
 	}
 	s.greetMQTT(out)
 	secret, err := s.control.FirstStart(ctx)
-	if errors.Is(err, control.ErrAlready) {
+	if errors.Is(err, control.ErrAlready) || ctx.Err() != nil { // told to stop already
 		return nil
 	}
 	if err != nil {
