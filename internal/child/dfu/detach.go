@@ -48,12 +48,19 @@ func (d Device) dfuInterface() wire.Interface {
 	return wire.Interface{}
 }
 
-// toDFU brings a device into DFU mode.
+// toDFU brings a device into DFU mode. It is waited for here: without udev
+// dfu-util does not see that it came back.
 func (c *Child) toDFU(ctx context.Context, d Device) (Device, error) {
 	if d.inDFU() {
 		return d, nil
 	}
-	if err := c.detach(ctx, d); err != nil {
+	var err error
+	if c.o.Program != "" {
+		_, err = c.run(ctx, d, nil, "-e")
+	} else {
+		err = c.detach(ctx, d)
+	}
+	if err != nil {
 		return d, err
 	}
 	return c.wait(ctx, d)

@@ -57,7 +57,7 @@ type Options struct {
 
 	Leave  time.Duration // from DETACH until DFU mode; 0 means 10 seconds
 	Busy   time.Duration // for one block, with the erase before it, and for what comes after the last; 0 means 2 minutes
-	Down   time.Duration // from a reset of the port until it shows; 0 means 5 seconds
+	Down   time.Duration // from a reset, or the end of a download, until the device leaves the bus, if it does; 0 means 5 seconds
 	Linger time.Duration // that a device may be in DFU mode by itself, as boot loaders are that wait for a host; 0 means 20 seconds
 }
 
@@ -133,6 +133,8 @@ func (c *Child) State(ctx context.Context) (s child.State, err error) {
 
 // Send downloads the image. One that runs already, by its version, is not
 // sent again. A file with a DFU suffix goes to the device that it names only.
+// Afterwards it waits for the device to restart, as many do: to restart it a
+// second time would end the trial of the new image.
 func (c *Child) Send(ctx context.Context, image child.Image, told func(int64)) error {
 	if told == nil {
 		told = func(int64) {}
@@ -149,15 +151,20 @@ func (c *Child) Send(ctx context.Context, image child.Image, told func(int64)) e
 	if err != nil {
 		return err
 	}
+	if d, err = c.toDFU(ctx, d); err != nil {
+		return err
+	}
 	if c.o.Program != "" {
 		err = c.program(ctx, d, file, told)
-	} else if d, err = c.toDFU(ctx, d); err == nil {
+	} else {
 		err = c.download(ctx, d, file, told)
 	}
-	if err == nil {
-		told(int64(len(image.Bytes)))
+	if err != nil {
+		return err
 	}
-	return err
+	told(int64(len(image.Bytes)))
+	c.leaves(ctx, d)
+	return ctx.Err()
 }
 
 // same compares with what a device tells, which may be no build number.

@@ -50,7 +50,7 @@ func (c *Child) download(ctx context.Context, d Device, file []byte, told func(i
 	if err := h.idle(ctx); err != nil {
 		return err
 	}
-	j := job{h, *i.Functional, file, told, func() bool { return c.leaves(d) }}
+	j := job{h, *i.Functional, file, told, func() bool { return c.leaves(ctx, d) }}
 	if i.Functional.Version == wire.VersionSe {
 		err = j.se(ctx, name, i.Alternate, c.o.Address)
 	} else {
@@ -62,11 +62,14 @@ func (c *Child) download(ctx context.Context, d Device, file []byte, told func(i
 	return err
 }
 
-// leaves waits a while for a device to leave the bus.
-func (c *Child) leaves(d Device) bool {
-	for end := time.Now().Add(c.o.Down); time.Now().Before(end); time.Sleep(scan) {
+// leaves waits a while for a device to leave the bus, or DFU mode.
+func (c *Child) leaves(ctx context.Context, d Device) bool {
+	for end := time.Now().Add(c.o.Down); time.Now().Before(end); {
 		if c.left(d) {
 			return true
+		}
+		if wait(ctx, scan) != nil {
+			return false
 		}
 	}
 	return false

@@ -26,18 +26,8 @@ const (
 	grace       = 5 * time.Second
 )
 
-// program lets dfu-util do the transfer. The device is waited for here: without
-// udev dfu-util does not see that it came back.
+// program lets dfu-util do the transfer to a device in DFU mode.
 func (c *Child) program(ctx context.Context, d Device, file []byte, told func(int64)) error {
-	if !d.inDFU() {
-		_, err := c.run(ctx, d, nil, "-e")
-		if err == nil {
-			d, err = c.wait(ctx, d)
-		}
-		if err != nil {
-			return err
-		}
-	}
 	setting, err := c.listed(ctx, d)
 	if err != nil {
 		return err
@@ -49,7 +39,7 @@ func (c *Child) program(ctx context.Context, d Device, file []byte, told func(in
 	}
 	defer os.Remove(path)
 	out, err := c.run(ctx, d, told, append(args, "-a", strconv.Itoa(setting), "-D", path)...)
-	if errors.Is(err, child.ErrAway) && strings.Contains(out, "status after completion") && c.leaves(d) {
+	if errors.Is(err, child.ErrAway) && strings.Contains(out, "status after completion") && c.leaves(ctx, d) {
 		return nil // it has all of it, and restarted
 	}
 	return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/moult-ota/moult/internal/child"
 )
@@ -43,13 +42,11 @@ func (c *Child) resetPort(ctx context.Context, d Device) error {
 	if err != nil && !lost(err) {
 		return away("reset port of "+d.String(), err)
 	}
-	for end := time.Now().Add(c.o.Down); time.Now().Before(end); {
-		if c.left(d) {
-			return nil
-		}
-		if err := wait(ctx, scan); err != nil {
-			return err
-		}
+	if c.leaves(ctx, d) {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
 	}
 	return fmt.Errorf("%s does not restart when its port is reset: set a reset command, such as one with uhubctl", d)
 }
