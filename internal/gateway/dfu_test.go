@@ -71,3 +71,22 @@ func TestDFU(t *testing.T) {
 		t.Errorf("show = %d, %s%s", code, out, errs)
 	}
 }
+
+// TestLeftInDFU: a board that a transfer left in DFU mode, when the gateway
+// lost its power, comes back by its reset command.
+func TestLeftInDFU(t *testing.T) {
+	s := newSite(t)
+	d := virtual(t, func(o *virtualmcu.Options) { o.Transfer = 512 })
+	bus := &dfutest.Bus{}
+	bus.Plug("1-1", d.USB())
+	s.child("left", map[string]any{"device_type": "left", "driver": "dfu", "address": "2fe3:*@1-1", "reset_command": s.button(d, "button"), "away": "5s"})
+	s.usb = bus
+	if _, err := d.USB().Control(0x21, 0, 1000, 0, nil); err != nil { // DETACH
+		t.Fatal(err)
+	}
+	s.run()
+	device := s.device("left").ID
+	if states, detail := s.path(s.deploy("fw-left", "left", firmware(t, 2, virtualmcu.Habits{Confirm: virtualmcu.ConfirmSelf})), device); states != good {
+		t.Errorf("%q (%s), want %q", states, detail, good)
+	}
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -36,6 +37,12 @@ func (k *Child) usbOptions(folder string) (o dfu.Options, err error) {
 	o.Bus, o.Alts, o.Version, o.ResetBy, o.Folder = k.usb, k.Alts, k.VersionIn, resets[k.ResetBy], folder
 	if k.VersionCommand != "" {
 		o.Version = dfu.VersionUntold
+	}
+	if k.ResetCommand != "" { // also for a board that was left in DFU mode
+		o.Restart = func(ctx context.Context) error {
+			_, err := (&bus{k: k}).run(ctx, k.ResetCommand)
+			return err
+		}
 	}
 	if k.FlashAddress != "" {
 		n, err := strconv.ParseUint(k.FlashAddress, 0, 32)
