@@ -92,16 +92,19 @@ func meaning(err error, verb, reason string) error {
 	return fmt.Errorf("%w: %s", err, reason)
 }
 
-// capped keeps what fits and forgets the rest.
+// capped keeps what fits and forgets the rest. Its buffer has a name, as
+// os/exec would read into an embedded one past Write.
 type capped struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	over bool
 }
 
+func (c *capped) String() string { return c.kept.String() }
+
 func (c *capped) Write(p []byte) (int, error) {
-	keep := p[:min(len(p), maxOutput-c.Len())]
+	keep := p[:min(len(p), maxOutput-c.kept.Len())]
 	c.over = c.over || len(keep) < len(p)
-	c.Buffer.Write(keep)
+	c.kept.Write(keep)
 	return len(p), nil
 }
 
