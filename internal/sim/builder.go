@@ -20,6 +20,7 @@ const deviceType = "virtual"
 type Builder struct {
 	signer artifact.Signer
 	key    artifact.Verifier
+	public []byte // PEM
 }
 
 // NewBuilder makes a desk with a key of its own.
@@ -33,7 +34,11 @@ func NewBuilder() (*Builder, error) {
 		return nil, fmt.Errorf("make signing key: %w", err)
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	b := &Builder{}
+	spki, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		return nil, fmt.Errorf("make signing key: %w", err)
+	}
+	b := &Builder{public: pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})}
 	if b.signer, err = artifact.ParsePrivateKey(text); err != nil {
 		return nil, err
 	}

@@ -23,10 +23,12 @@ func Command() *cobra.Command {
 		Use:   "demo",
 		Short: "Update a fleet of virtual devices, here and now",
 		Long: `One process: a server, and virtual devices that are each the real agent over
-real slot files, a real boot register and the real boot decision. A good
+real slot files, a real boot register and the real boot decision. Half of them
+use HTTP, half MQTT, and half of those stand behind a gateway's broker. A good
 release, a crashing one, one changed on the way, one signed by a stranger and
 an outdated one are deployed in turn, while power is pulled and the server
-restarted. Exit code 0 means that every device ended where it should.`,
+restarted; then two to microcontrollers behind a gateway. Exit code 0 means
+that every device ended where it should.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return usageError(fmt.Sprintf("demo takes no arguments, and %q is one", args[0]))
@@ -89,8 +91,14 @@ func (w *World) run(ctx context.Context, screen *Screen) error {
 		screen.Say(time.Now(), "server on %s, all devices enrolled, running fw-%s", w.site.url, factory.Image.Version)
 		err = w.Play(life, screen)
 	}
+	if err == nil && w.boards != nil {
+		err = w.playBoards(life, screen)
+	}
 	unplug()
 	err = errors.Join(err, w.Wait())
+	if w.boards != nil {
+		err = errors.Join(err, w.boards.close())
+	}
 	if w.post != nil {
 		w.post.broker.Close()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/moult-ota/moult/internal/deployment"
+	"github.com/moult-ota/moult/internal/virtualmcu"
 )
 
 // tell plays chapters in a small, fast world, and returns what was printed.
@@ -31,7 +32,7 @@ func TestDemoEndsAsItShould(t *testing.T) {
 			if err := Demo(context.Background(), Options{Devices: 8, Seed: seed, ImageSize: 256 << 10}, "", &out); err != nil {
 				t.Errorf("Demo(seed %d): %v\n%s", seed, err, out.String())
 			}
-			for _, road := range []string{byHTTP, byMQTT, byGateway} {
+			for _, road := range []string{byHTTP, byMQTT, byGateway, "mcu-2.0: 2 done", "mcu-3.0: 2 rolled-back"} {
 				if !strings.Contains(out.String(), road) {
 					t.Errorf("Demo(seed %d) says nothing of %s\n%s", seed, road, out.String())
 				}
@@ -70,6 +71,17 @@ func TestDemoNotices(t *testing.T) {
 				t.Errorf("Demo = %v, want %v and %q in\n%s", err, ErrStory, tt.want, out)
 			}
 		})
+	}
+}
+
+// TestDemoLooksAtTheBoards proves that a microcontroller's report alone does
+// not convince it either.
+func TestDemoLooksAtTheBoards(t *testing.T) {
+	old := boardStory
+	boardStory = []boardChapter{{"believed to crash", 2, virtualmcu.Habits{}, deployment.Done, 1}}
+	defer func() { boardStory = old }()
+	if out, err := tell(t, 1, nil); !errors.Is(err, ErrStory) {
+		t.Errorf("Demo = %v, want %v\n%s", err, ErrStory, out)
 	}
 }
 

@@ -40,7 +40,8 @@ type World struct {
 	o        Options
 	rng      *mrand.Rand
 	site     *site
-	post     *post // the gateway's; nil: too few devices for one
+	post     *post   // the gateway's; nil: too few devices for one
+	boards   *boards // microcontrollers; nil: too few devices for a gateway
 	builder  *Builder
 	stranger *Builder
 	tamperer *Tamperer
@@ -82,7 +83,7 @@ func (w *World) Start(ctx context.Context) error {
 	if w.site, err = openSite(ctx, filepath.Join(w.o.Dir, "server"), w.o.Log); err != nil {
 		return err
 	}
-	t, err := w.api().CreateEnrolmentToken(ctx, client.NewEnrolmentToken{Name: "demo", Uses: int64(w.o.Devices) + 1})
+	t, err := w.api().CreateEnrolmentToken(ctx, client.NewEnrolmentToken{Name: "demo", Uses: int64(w.o.Devices) + 2 + boardCount})
 	if err != nil {
 		return fmt.Errorf("create enrolment token: %w", err)
 	}
@@ -90,6 +91,12 @@ func (w *World) Start(ctx context.Context) error {
 		if w.post, err = openPost(ctx, w.site, filepath.Join(w.o.Dir, "gateway"), t.Secret, w.o.Log); err != nil {
 			return err
 		}
+	}
+	if w.post != nil {
+		if w.boards, err = w.openBoards(filepath.Join(w.o.Dir, "bench"), t.Secret); err != nil {
+			return fmt.Errorf("set up microcontrollers: %w", err)
+		}
+		go func() { w.boards.ran <- w.boards.gateway.Run(ctx) }()
 	}
 	for i := range w.o.Devices {
 		if err := w.addMachine(i, t.Secret); err != nil {
@@ -105,7 +112,10 @@ func (w *World) Start(ctx context.Context) error {
 			}
 		})
 	}
-	return w.enrolled(ctx)
+	if err := w.enrolled(ctx); err != nil || w.boards == nil {
+		return err
+	}
+	return w.boardsEnrolled(ctx)
 }
 
 func (w *World) addMachine(i int, token string) error {
