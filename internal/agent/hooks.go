@@ -58,21 +58,21 @@ func run(ctx context.Context, path string, args ...string) ([]byte, error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return out.Bytes(), fmt.Errorf("run %s: %w", path, err)
+		return out.kept.Bytes(), fmt.Errorf("run %s: %w", path, err)
 	}
-	return out.Bytes(), nil
+	return out.kept.Bytes(), nil
 }
 
 // capped keeps what fits and forgets the rest.
 type capped struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	left int
 }
 
 func (c *capped) Write(p []byte) (int, error) {
 	keep := p[:min(len(p), c.left)]
 	c.left -= len(keep)
-	c.Buffer.Write(keep)
+	c.kept.Write(keep)
 	return len(p), nil
 }
 

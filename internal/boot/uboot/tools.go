@@ -97,13 +97,15 @@ func (t Tools) run(stdin, name string, args ...string) (string, error) {
 
 // capped is a buffer that refuses more than is left.
 type capped struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	left int
 }
+
+func (c *capped) String() string { return c.kept.String() }
 
 func (c *capped) Write(p []byte) (int, error) {
 	if c.left -= len(p); c.left < 0 {
 		return 0, io.ErrShortBuffer
 	}
-	return c.Buffer.Write(p)
+	return c.kept.Write(p)
 }

@@ -73,13 +73,15 @@ func (i *Installer) ask(ctx context.Context, query string, words ...string) (str
 
 // capped keeps what fits and forgets the rest.
 type capped struct {
-	bytes.Buffer
+	kept bytes.Buffer
 	left int
 }
+
+func (c *capped) String() string { return c.kept.String() }
 
 func (c *capped) Write(p []byte) (int, error) {
 	keep := p[:min(len(p), c.left)]
 	c.left -= len(keep)
-	c.Buffer.Write(keep)
+	c.kept.Write(keep)
 	return len(p), nil
 }
