@@ -133,7 +133,7 @@ func (w *world) arrived() error {
 
 // child is the board as a gateway has it.
 func (w *world) child(change func(*dfu.Options)) (*dfu.Child, error) {
-	o := dfu.Options{Match: dfu.Match{Vendor: virtualmcu.Vendor, Product: virtualmcu.ProductRuntime, Port: w.port}}
+	o := dfu.Options{Match: dfu.Match{Vendor: virtualmcu.Vendor, Product: virtualmcu.ProductRuntime, Port: w.port}, Down: time.Second}
 	if change != nil {
 		change(&o)
 	}
