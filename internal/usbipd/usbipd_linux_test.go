@@ -125,6 +125,24 @@ func TestUnanswered(t *testing.T) {
 	}
 }
 
+// TestLimits: other endpoints stall, and what is never answered has its limit.
+func TestLimits(t *testing.T) {
+	d := gadget()
+	d.StuckAt = 1
+	k, end := serve(t, d)
+	_, err := k.Write(usbip.AppendSubmit(nil, usbip.Submit{Sequence: 1, In: true, Endpoint: 1, Length: 8}))
+	check(t, err)
+	if a, _ := k.answer(true); a.Done.Status != -int32(syscall.EPIPE) {
+		t.Errorf("endpoint 1: %+v, want a stall", a.Done)
+	}
+	for range maxWaiting + 1 {
+		k.ask(true, setup(0xa1, 3, 0, 0, 6), 6, nil)
+	}
+	if err := <-end; err == nil || !strings.Contains(err.Error(), "65 requests wait") {
+		t.Errorf("Serve = %v", err)
+	}
+}
+
 // TestReset: the configuration that is set again is a reset of the port.
 func TestReset(t *testing.T) {
 	d := gadget()
