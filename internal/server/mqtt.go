@@ -26,6 +26,7 @@ func (o Options) hasMQTT() bool { return o.MQTT != "" || o.MQTTBroker != "" }
 // mqttSide is the broker, its listeners, and the door behind it.
 type mqttSide struct {
 	broker    broker.Broker
+	objects   objects
 	listeners []net.Listener
 	keys      []string   // public, which devices are given
 	ran       chan error // what the door's Run returned
@@ -45,10 +46,6 @@ func (s *Server) openMQTT(ctx, run context.Context) (err error) {
 		return err
 	}
 	s.mqtt.keys = public(keys)
-	made, err := openObjects(ctx, s.options.Data)
-	if err != nil {
-		return err
-	}
 	after, err := s.control.Latest(ctx)
 	if err != nil {
 		return err
@@ -64,7 +61,7 @@ func (s *Server) openMQTT(ctx, run context.Context) (err error) {
 	ready := make(chan struct{})
 	door, err := mqtt.New(mqtt.Options{
 		Ready: func() { close(ready) },
-		Core:  s.control, Members: s.control, Broker: s.mqtt.broker, Objects: made, Keys: keys,
+		Core:  s.control, Members: s.control, Broker: s.mqtt.broker, Objects: s.mqtt.objects, Keys: keys,
 		After: after, Types: s.control.DeploymentTypes, Rate: s.options.carouselRate(), Logger: s.log,
 	})
 	if err != nil {

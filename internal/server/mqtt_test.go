@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -179,6 +181,40 @@ func TestRotatedSessionKeys(t *testing.T) {
 	})
 	if err != nil || len(keys) != 4 || keys[0].String() != after[0] || bytes.Equal(keys[0].Public, old.Public) {
 		t.Errorf("keys told = %v, %v, want 4, the first %s", keys, err, after[0])
+	}
+}
+
+// TestDeletedArtifactLeavesNoObject behind.
+func TestDeletedArtifactLeavesNoObject(t *testing.T) {
+	w, devices, ids := withMQTT(t, 1)
+	a := w.Release("r2", "x")
+	d := deploy(t, w, "r2", ids[0])
+	if o, err := devices[0].CheckIn(t.Context(), fleet.Report{Type: "x", Provides: map[string]string{"artifact_name": "r1"}}); err != nil || o.Ref == "" {
+		t.Fatalf("CheckIn = %+v, %v", o, err)
+	}
+	stored := func() (n int) {
+		err := filepath.WalkDir(filepath.Join(w.Options.Data, "objects"), func(_ string, e fs.DirEntry, err error) error {
+			if err == nil && !e.IsDir() {
+				n++
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if stored() == 0 {
+		t.Fatal("no object is stored")
+	}
+	if _, err := w.AbortDeployment(t.Context(), d.ID, client.AbortDeploymentParams{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.DeleteArtifact(t.Context(), a.ID); err != nil {
+		t.Fatal(err)
+	}
+	if n := stored(); n != 0 {
+		t.Errorf("%d files of objects are left", n)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 
+	"github.com/moult-ota/moult/internal/blob"
 	"github.com/moult-ota/moult/internal/blob/disk"
 	"github.com/moult-ota/moult/internal/fleet"
 	"github.com/moult-ota/moult/internal/frontend/mqtt"
@@ -29,6 +30,17 @@ func openObjects(ctx context.Context, data string) (objects, error) {
 	}
 	p, err := packager.Open(ctx, blobs, packager.Folder(filepath.Join(dir, "notes")), key, rand.Reader)
 	return objects{p}, err
+}
+
+// A twofold store forgets an artifact's object with the artifact.
+type twofold struct {
+	blob.Store
+	objects objects
+}
+
+// Delete implements blob.Store.
+func (t twofold) Delete(ctx context.Context, sum string) error {
+	return errors.Join(t.objects.packager.Remove(ctx, sum), t.Store.Delete(ctx, sum))
 }
 
 // Object implements mqtt.Objects.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/blob"
 	"github.com/moult-ota/moult/internal/blob/disk"
 	"github.com/moult-ota/moult/internal/control"
 	"github.com/moult-ota/moult/internal/frontend/mender"
@@ -69,7 +70,7 @@ func (s *Server) open(ctx context.Context) (err error) {
 	if s.db, err = openDB(ctx, s.options); err != nil {
 		return err
 	}
-	blobs, err := disk.Open(filepath.Join(s.options.Data, "blobs"))
+	blobs, err := s.openBlobs(ctx)
 	if err != nil {
 		return err
 	}
@@ -88,6 +89,16 @@ func (s *Server) open(ctx context.Context) (err error) {
 	s.setup.now, s.setup.token = time.Now, s.firstToken
 	s.devices, err = s.deviceDoor(ctx)
 	return err
+}
+
+// openBlobs opens the place for artifacts, and for objects if there are any.
+func (s *Server) openBlobs(ctx context.Context) (blob.Store, error) {
+	blobs, err := disk.Open(filepath.Join(s.options.Data, "blobs"))
+	if err != nil || !s.options.hasMQTT() {
+		return blobs, err
+	}
+	s.mqtt.objects, err = openObjects(ctx, s.options.Data)
+	return twofold{blobs, s.mqtt.objects}, err
 }
 
 func openDB(ctx context.Context, o Options) (*store.DB, error) {
