@@ -130,7 +130,7 @@ func TestLimits(t *testing.T) {
 	d := gadget()
 	d.StuckAt = 1
 	k, end := serve(t, d)
-	_, err := k.Write(usbip.AppendSubmit(nil, usbip.Submit{Sequence: 1, In: true, Endpoint: 1, Length: 8}))
+	_, err := k.Write(usbip.AppendSubmit(nil, usbip.Submit{Sequence: 1, In: true, Endpoint: 1, Length: 8, Setup: setup(0x80, 6, 0x100, 0, 8)}))
 	check(t, err)
 	if a, _ := k.answer(true); a.Done.Status != -int32(syscall.EPIPE) {
 		t.Errorf("endpoint 1: %+v, want a stall", a.Done)
