@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -84,6 +85,9 @@ func TestDevicesByMQTTOnTheLAN(t *testing.T) {
 		})
 	}
 	all.Wait()
+	if code, out, errs := s.call("show"); code != exitOK || !strings.Contains(out, "gateway="+gateway) {
+		t.Errorf("show = %d, %s%s, want the name %s", code, out, errs, gateway)
+	}
 }
 
 func TestLeafSettingsGoTogether(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"sync"
 	"time"
@@ -55,13 +56,31 @@ func (p *program) show(ctx context.Context) error {
 	if p.json {
 		e := json.NewEncoder(p.stdout)
 		e.SetIndent("", "  ")
-		return e.Encode(map[string]any{"gateway": p.config.ID, "children": all})
+		return e.Encode(map[string]any{"gateway": p.config.ID, "wire_name": p.config.wireName(), "children": all})
 	}
 	fmt.Fprintf(p.stdout, "gateway %s, %d children\n", p.config.ID, len(all))
+	if name := p.config.wireName(); name != "" {
+		fmt.Fprintf(p.stdout, "devices of the LAN that use MQTT name it in their identity: gateway=%s\n", name)
+	}
 	for _, pic := range all {
 		pic.print(p.stdout)
 	}
 	return nil
+}
+
+// wireName is what brokers call the gateway; empty until it ran, or without a
+// broker.
+func (c *Config) wireName() string {
+	path := filepath.Join(c.StateDir, "gateway.key")
+	if _, err := os.Stat(path); err != nil || c.Broker == "" {
+		return ""
+	}
+	key, err := agent.DeviceKey(path)
+	if err != nil {
+		return ""
+	}
+	name, _ := agent.WireName(key)
+	return name
 }
 
 // glance is how long show waits for a child that a gateway is at work on.
