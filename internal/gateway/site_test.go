@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -124,17 +125,22 @@ func TestSite(t *testing.T) {
 			t.Errorf("device %d of the LAN: %q (%s)", i+1, states, detail)
 		}
 	}
-	s.Eventually("every deployment is finished, and the server's counts are right", func() bool {
+	s.until("see every deployment finished, and the server's counts right", func() error {
 		page, err := s.ListDeployments(t.Context(), client.ListDeploymentsParams{})
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		got := map[string]string{}
 		for _, d := range page.Items {
 			got[d.Release] = fmt.Sprint(d.Status, d.Counts)
 		}
-		return got["fw-pump"] == "finishedmap[done:1]" && got["fw-press"] == "finishedmap[done:1]" &&
-			got["fw-valve"] == "finishedmap[rolled-back:1]" && got["lan-2"] == "finishedmap[done:5]"
+		want := map[string]string{
+			"fw-pump": "finishedmap[done:1]", "fw-press": "finishedmap[done:1]", "fw-valve": "finishedmap[rolled-back:1]", "lan-2": "finishedmap[done:5]",
+		}
+		if !maps.Equal(got, want) {
+			return fmt.Errorf("deployments are %v, want %v", got, want)
+		}
+		return nil
 	})
 }
 

@@ -201,7 +201,7 @@ func (s *site) deploy(release, deviceType string, image child.Image) string {
 // path waits for the end of a child's part, and returns its states.
 func (s *site) path(deployment, device string) (states, detail string) {
 	s.Helper()
-	end := time.Now().Add(30 * time.Second)
+	end := time.Now().Add(3 * time.Minute) // a gateway asks a server that went away again in one
 	for ; ; time.Sleep(20 * time.Millisecond) {
 		page, err := s.ListTransitions(s.Context(), deployment, device)
 		if err != nil {
