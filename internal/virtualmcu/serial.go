@@ -1,17 +1,17 @@
 package virtualmcu
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"sync"
+
+	"github.com/moult-ota/moult/internal/wire/smp"
 )
 
-// maxLine bounds a line of a console, in bytes.
-const maxLine = 4 << 10
+// readSize is how much of a console is read at once, in bytes.
+const readSize = 4 << 10
 
 // A console is a serial port that SMP shares with an application's log.
 type console struct {
@@ -37,20 +37,18 @@ func (d *Device) ServeSerial(rw io.ReadWriter) error {
 	defer close(o.done)
 	c := &console{w: rw}
 	go c.greet(o)
-	in := bufio.NewReaderSize(rw, maxLine)
-	a := assembler{most: d.opts.BufferSize}
+	in, text := smp.Lines{Most: d.opts.BufferSize}, make([]byte, readSize)
 	for {
-		line, err := in.ReadSlice('\n')
+		n, err := rw.Read(text)
+		in.Write(text[:n])
+		for packet := in.Next(); packet != nil; packet = in.Next() {
+			o.put(packet, c.reply)
+		}
 		switch {
-		case errors.Is(err, bufio.ErrBufferFull):
-			continue // no line of ours is that long
 		case errors.Is(err, io.EOF), errors.Is(err, fs.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 			return nil
 		case err != nil:
 			return fmt.Errorf("serve smp on serial: %w", err)
-		}
-		if packet := a.line(bytes.TrimRight(line, "\r\n")); packet != nil {
-			o.put(bytes.Clone(packet), c.reply)
 		}
 	}
 }
@@ -77,7 +75,7 @@ func (c *console) reply(packet []byte) {
 	text := foreign[c.spoken%len(foreign)]
 	c.spoken++
 	c.mu.Unlock()
-	c.write(appendFrames([]byte(text), packet))
+	c.write(smp.AppendLines([]byte(text), packet))
 }
 
 func (c *console) write(p []byte) {
