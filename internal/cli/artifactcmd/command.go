@@ -8,11 +8,11 @@ package artifactcmd
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/cli/usage"
 )
 
 // Command returns `moult artifact`.
@@ -26,61 +26,25 @@ func Command() *cobra.Command {
 	write := &cobra.Command{Use: "write", Short: "Write an artifact"}
 	write.AddCommand(writeRootfs(), writeModule(), writeMCUboot(), writeBootstrap())
 	c.AddCommand(write, readCommand(), validateCommand(), signCommand(), dumpCommand())
-	return strict(c)
+	return usage.Strict(c)
 }
 
 // KeyCommand returns `moult key`.
 func KeyCommand() *cobra.Command {
 	c := &cobra.Command{Use: "key", Short: "Make keys that sign artifacts"}
 	c.AddCommand(generateCommand())
-	return strict(c)
+	return usage.Strict(c)
 }
-
-// strict makes wrong flags and unknown subcommands usage errors.
-func strict(c *cobra.Command) *cobra.Command {
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
-	for _, sub := range c.Commands() {
-		strict(sub)
-	}
-	if c.HasSubCommands() {
-		c.Args = cobra.ArbitraryArgs
-		c.RunE = func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage("unknown command %q for %s", args[0], c.CommandPath())
-			}
-			return c.Help()
-		}
-	}
-	return c
-}
-
-const (
-	exitUsage  = 2
-	exitVerify = 8
-)
-
-// A coded error knows the exit code of the program.
-type coded struct {
-	error
-	code int
-}
-
-func (c coded) Unwrap() error { return c.error }
-
-// ExitCode is the code that the program ends with.
-func (c coded) ExitCode() int { return c.code }
-
-func usage(format string, args ...any) error { return coded{fmt.Errorf(format, args...), exitUsage} }
 
 // verdict gives an error of package artifact its exit code.
 func verdict(err error) error {
 	for _, class := range []error{artifact.ErrSignature, artifact.ErrChecksum, artifact.ErrUnsigned, artifact.ErrNoKey} {
 		if errors.Is(err, class) {
-			return coded{err, exitVerify}
+			return usage.Coded(err, usage.ExitVerify)
 		}
 	}
 	if errors.Is(err, artifact.ErrSpec) {
-		return coded{err, exitUsage}
+		return usage.Coded(err, usage.Exit)
 	}
 	return err
 }
@@ -89,7 +53,7 @@ func verdict(err error) error {
 func one(name string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return usage("%s wants one %s, got %d arguments", c.CommandPath(), name, len(args))
+			return usage.Errorf("%s wants one %s, got %d arguments", c.CommandPath(), name, len(args))
 		}
 		return nil
 	}
@@ -97,7 +61,7 @@ func one(name string) cobra.PositionalArgs {
 
 func none(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usage("%s takes no argument, got %q", c.CommandPath(), args[0])
+		return usage.Errorf("%s takes no argument, got %q", c.CommandPath(), args[0])
 	}
 	return nil
 }

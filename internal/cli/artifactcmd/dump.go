@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/cli/usage"
 )
 
 type dumping struct {
@@ -37,7 +38,7 @@ func dumpCommand() *cobra.Command {
 
 func (d *dumping) run(c *cobra.Command, path string) error {
 	if d.files+d.metaData+d.scripts == "" && !d.cmdline && !d.cmdline0 {
-		return usage("dump what? --files, --meta-data, --scripts or --print-cmdline")
+		return usage.Errorf("dump what? --files, --meta-data, --scripts or --print-cmdline")
 	}
 	for _, folder := range []string{d.files, d.metaData, d.scripts} {
 		if folder == "" {

@@ -13,6 +13,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/moult-ota/moult/internal/cli/usage"
 )
 
 const minRSABits = 2048
@@ -46,7 +48,7 @@ func generateCommand() *cobra.Command {
 
 func (g *generating) run() error {
 	if g.format != "pkcs8" && g.format != "traditional" {
-		return usage("--format %q: want pkcs8 or traditional", g.format)
+		return usage.Errorf("--format %q: want pkcs8 or traditional", g.format)
 	}
 	var private, public *pem.Block
 	var err error
@@ -55,11 +57,11 @@ func (g *generating) run() error {
 		private, public, err = g.newECDSA()
 	case "rsa":
 		if g.bits < minRSABits || g.bits > 16384 {
-			return usage("--bits %d: want %d to 16384", g.bits, minRSABits)
+			return usage.Errorf("--bits %d: want %d to 16384", g.bits, minRSABits)
 		}
 		private, public, err = g.newRSA()
 	default:
-		return usage("--type %q: want ecdsa or rsa; the format knows no others", g.kind)
+		return usage.Errorf("--type %q: want ecdsa or rsa; the format knows no others", g.kind)
 	}
 	if err != nil {
 		return err

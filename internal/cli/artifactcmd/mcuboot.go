@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moult-ota/moult/internal/cli/usage"
 	"github.com/moult-ota/moult/internal/mcupayload"
 	"github.com/moult-ota/moult/mcuboot"
 )
@@ -25,7 +26,7 @@ func writeMCUboot() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			w.files = append(w.files, args...)
 			if len(w.files) != 1 {
-				return usage("which image? one FILE, such as zephyr.signed.bin; got %d", len(w.files))
+				return usage.Errorf("which image? one FILE, such as zephyr.signed.bin; got %d", len(w.files))
 			}
 			w.spec.PayloadType = mcupayload.Type
 			im, err := choice.read(w.files[0])
@@ -82,7 +83,7 @@ func (i *imageChoice) read(path string) (*mcuboot.Image, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if err := i.check(im); err != nil {
-		return nil, coded{fmt.Errorf("%s: %w", path, err), exitVerify}
+		return nil, usage.Coded(fmt.Errorf("%s: %w", path, err), usage.ExitVerify)
 	}
 	return im, nil
 }
@@ -110,18 +111,18 @@ func (i *imageChoice) check(im *mcuboot.Image) error {
 func (w *writer) describe(im *mcuboot.Image) error {
 	version := im.Header.Version.String()
 	if w.software.Version != "" && w.software.Version != version {
-		return usage("--software-version %s, but the image is %s", w.software.Version, version)
+		return usage.Errorf("--software-version %s, but the image is %s", w.software.Version, version)
 	}
 	w.software.Version = version
 	n, ok := im.SecurityCounter()
 	if w.floor >= 0 && (!ok || w.floor != int64(n)) {
-		return usage("--security-version %d is not the image's counter; sign it with --security-counter %d", w.floor, w.floor)
+		return usage.Errorf("--security-version %d is not the image's counter; sign it with --security-counter %d", w.floor, w.floor)
 	}
 	if ok {
 		w.floor = int64(n)
 	}
 	if w.noVersion {
-		return usage("--no-default-software-version: servers and gateways go by the version")
+		return usage.Errorf("--no-default-software-version: servers and gateways go by the version")
 	}
 	if w.carried == nil {
 		w.carried = map[string]string{}
@@ -129,7 +130,7 @@ func (w *writer) describe(im *mcuboot.Image) error {
 	maps.Copy(w.carried, mcupayload.Provides(w.software.Key(), im))
 	for key, value := range w.carried {
 		if said := w.said(key); said != "" && said != value {
-			return usage("--provides says %s is %s, the image says %s", key, said, strconv.Quote(value))
+			return usage.Errorf("--provides says %s is %s, the image says %s", key, said, strconv.Quote(value))
 		}
 	}
 	return nil

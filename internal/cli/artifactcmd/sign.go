@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/cli/usage"
 )
 
 type signing struct {
@@ -31,7 +32,7 @@ func signCommand() *cobra.Command {
 
 func (s *signing) run(c *cobra.Command, path string) error {
 	if s.key == "" {
-		return usage("sign with which key? --key PRIVATE")
+		return usage.Errorf("sign with which key? --key PRIVATE")
 	}
 	signer, err := readSigner(s.key)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/moult-ota/moult/internal/capture"
+	"github.com/moult-ota/moult/internal/cli/usage"
 )
 
 // A source is where a root file system comes from.
@@ -91,14 +92,14 @@ func bytesOf(text string) (int64, error) {
 	}
 	number, unit := strings.TrimRight(text, "KMG"), int64(1)
 	if len(text)-len(number) > 1 {
-		return 0, usage("--image-size %s: want a number, with K, M or G", text)
+		return 0, usage.Errorf("--image-size %s: want a number, with K, M or G", text)
 	}
 	if number != text {
 		unit = map[byte]int64{'K': 1 << 10, 'M': 1 << 20, 'G': 1 << 30}[text[len(text)-1]]
 	}
 	n, err := strconv.ParseInt(number, 10, 32)
 	if err != nil || n <= 0 {
-		return 0, usage("--image-size %s: want a number, with K, M or G", text)
+		return 0, usage.Errorf("--image-size %s: want a number, with K, M or G", text)
 	}
 	return n * unit, nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/cli/usage"
 )
 
 const (
@@ -63,16 +64,16 @@ func (w *writer) fillRequired() (err error) {
 	w.spec.DeviceTypes = append(w.spec.DeviceTypes, w.compatible...)
 	switch {
 	case w.spec.Name == "":
-		return usage("what is its name? --artifact-name NAME")
+		return usage.Errorf("what is its name? --artifact-name NAME")
 	case len(w.spec.DeviceTypes) == 0:
-		return usage("which devices does it fit? --device-type TYPE")
+		return usage.Errorf("which devices does it fit? --device-type TYPE")
 	case w.version != 3:
-		return usage("--version %d: only version 3 is written", w.version)
+		return usage.Errorf("--version %d: only version 3 is written", w.version)
 	case w.floor < -1:
-		return usage("--security-version %d is negative", w.floor)
+		return usage.Errorf("--security-version %d is negative", w.floor)
 	}
 	if w.spec.Compression, err = artifact.ParseCompression(w.compression); err != nil {
-		return usage("%w", err)
+		return usage.Errorf("%w", err)
 	}
 	w.spec.TempDir = filepath.Dir(w.output)
 	return nil
@@ -86,7 +87,7 @@ func (w *writer) fillPairs() error {
 	w.spec.Provides = map[string]string{}
 	for key, values := range provides {
 		if len(values) > 1 {
-			return usage("--provides %s is there twice", key)
+			return usage.Errorf("--provides %s is there twice", key)
 		}
 		w.spec.Provides[key] = values[0]
 	}
@@ -111,7 +112,7 @@ func (w *writer) fillSoftware() error {
 	}
 	for key, value := range w.software.Provides() {
 		if said, ok := w.spec.Provides[key]; ok && said != value {
-			return usage("--provides says %s is %s, the software flags say %s", key, said, value)
+			return usage.Errorf("--provides says %s is %s, the software flags say %s", key, said, value)
 		}
 		w.spec.Provides[key] = value
 	}
@@ -129,7 +130,7 @@ func (w *writer) fillFiles() error {
 			return err
 		}
 		if !stat.Mode().IsRegular() {
-			return usage("--file %s is not a plain file", path)
+			return usage.Errorf("--file %s is not a plain file", path)
 		}
 		w.spec.Files = append(w.spec.Files, artifact.Source{Name: cmp.Or(w.fileName, filepath.Base(path)), Size: stat.Size(),
 			Open: func() (io.ReadCloser, error) { return os.Open(path) }})

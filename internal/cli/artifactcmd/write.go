@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-ota/moult/artifact"
+	"github.com/moult-ota/moult/internal/cli/usage"
 )
 
 // A writer collects the flags of `artifact write` into a Spec.
@@ -70,7 +71,7 @@ func writeRootfs() *cobra.Command {
 	c := &cobra.Command{Use: "rootfs-image", Short: "Write an artifact that replaces the root file system", Args: none, Long: rootfsLong,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if from.name == "" {
-				return usage("which image? --file IMAGE, or ssh://USER@DEVICE")
+				return usage.Errorf("which image? --file IMAGE, or ssh://USER@DEVICE")
 			}
 			w.spec.PayloadType = "rootfs-image"
 			done, err := from.open(c, w)
@@ -106,7 +107,7 @@ func writeModule() *cobra.Command {
 	c := &cobra.Command{Use: "module-image", Short: "Write an artifact for an update module", Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if w.spec.PayloadType == "" {
-				return usage("which update module? --type NAME")
+				return usage.Errorf("which update module? --type NAME")
 			}
 			if w.software.Name == "" && !c.Flags().Changed("software-name") {
 				w.software.Name = w.spec.PayloadType
@@ -138,7 +139,7 @@ func pairs(texts []string) (map[string][]string, error) {
 	for _, text := range texts {
 		key, value, ok := strings.Cut(text, ":")
 		if !ok || key == "" {
-			return nil, usage("%q is not KEY:VALUE", text)
+			return nil, usage.Errorf("%q is not KEY:VALUE", text)
 		}
 		all[key] = append(all[key], value)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-ota/moult/internal/atomicfile"
+	"github.com/moult-ota/moult/internal/cli/usage"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
@@ -35,50 +36,14 @@ func Command() *cobra.Command {
 	key := &cobra.Command{Use: "key", Short: "Make keys that sign and encrypt images, and print their public halves"}
 	key.AddCommand(generateCommand(), publicCommand())
 	c.AddCommand(signCommand(), verifyCommand(), infoCommand(), key)
-	return strict(c)
+	return usage.Strict(c)
 }
-
-// strict makes wrong flags and unknown subcommands usage errors.
-func strict(c *cobra.Command) *cobra.Command {
-	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
-	for _, sub := range c.Commands() {
-		strict(sub)
-	}
-	if c.HasSubCommands() {
-		c.Args = cobra.ArbitraryArgs
-		c.RunE = func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return usage("unknown command %q for %s", args[0], c.CommandPath())
-			}
-			return c.Help()
-		}
-	}
-	return c
-}
-
-const (
-	exitUsage  = 2
-	exitVerify = 8
-)
-
-// A coded error knows the exit code of the program.
-type coded struct {
-	error
-	code int
-}
-
-func (c coded) Unwrap() error { return c.error }
-
-// ExitCode is the code that the program ends with.
-func (c coded) ExitCode() int { return c.code }
-
-func usage(format string, args ...any) error { return coded{fmt.Errorf(format, args...), exitUsage} }
 
 // verdict gives an error of package mcuboot its exit code.
 func verdict(err error) error {
 	for _, class := range []error{mcuboot.ErrHash, mcuboot.ErrSignature, mcuboot.ErrUnsigned, mcuboot.ErrEncrypted, mcuboot.ErrRecipient} {
 		if errors.Is(err, class) {
-			return coded{err, exitVerify}
+			return usage.Coded(err, usage.ExitVerify)
 		}
 	}
 	return err
@@ -88,7 +53,7 @@ func verdict(err error) error {
 func takes(names ...string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != len(names) {
-			return usage("%s wants %d arguments %v, got %d", c.CommandPath(), len(names), names, len(args))
+			return usage.Errorf("%s wants %d arguments %v, got %d", c.CommandPath(), len(names), names, len(args))
 		}
 		return nil
 	}

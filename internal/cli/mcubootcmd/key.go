@@ -20,6 +20,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/moult-ota/moult/internal/cli/usage"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
@@ -30,7 +31,7 @@ func generateCommand() *cobra.Command {
 			"One that decrypts is built into the boot loader, and its public half encrypts. A file that exists is not overwritten.",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if path == "" {
-				return usage("where to? --key FILE")
+				return usage.Errorf("where to? --key FILE")
 			}
 			key, err := newKey(kind)
 			if err != nil {
@@ -61,7 +62,7 @@ func newKey(kind string) (crypto.PrivateKey, error) {
 	case "x25519":
 		return ecdh.X25519().GenerateKey(rand.Reader)
 	}
-	return nil, usage("--type %q: want ed25519, ecdsa-p256, rsa-2048, rsa-3072 or x25519", kind)
+	return nil, usage.Errorf("--type %q: want ed25519, ecdsa-p256, rsa-2048, rsa-3072 or x25519", kind)
 }
 
 // create writes a new file that only its owner can read.
@@ -85,7 +86,7 @@ func publicCommand() *cobra.Command {
 	c := &cobra.Command{Use: "public", Short: "Print the public half of a key", Args: takes(),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if path == "" {
-				return usage("of which key? --key FILE")
+				return usage.Errorf("of which key? --key FILE")
 			}
 			key, err := readKey(path, mcuboot.ParsePublicKey)
 			if err != nil {
@@ -114,7 +115,7 @@ func printPublic(w io.Writer, key mcuboot.PublicKey, encoding string) error {
 	case "hash":
 		_, err = fmt.Fprintln(w, hex.EncodeToString(key.Hash()))
 	default:
-		err = usage("--encoding %q: want pem, raw, lang-c or hash", encoding)
+		err = usage.Errorf("--encoding %q: want pem, raw, lang-c or hash", encoding)
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/moult-ota/moult/internal/atomicfile"
+	"github.com/moult-ota/moult/internal/cli/usage"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
@@ -103,7 +104,7 @@ func unsupportedFlags(c *cobra.Command) {
 func refuseUnsupported(c *cobra.Command) error {
 	for name, why := range unsupported {
 		if c.Flags().Changed(name) {
-			return usage("--%s is not supported: %s", name, why)
+			return usage.Errorf("--%s is not supported: %s", name, why)
 		}
 	}
 	return nil
@@ -115,7 +116,7 @@ func (s *signing) run(in, out string) error {
 		return err
 	}
 	if strings.HasSuffix(strings.ToLower(in), ".hex") || strings.HasSuffix(strings.ToLower(out), ".hex") {
-		return usage("Intel HEX is not supported: take zephyr.bin, or convert with objcopy -I ihex -O binary")
+		return usage.Errorf("Intel HEX is not supported: take zephyr.bin, or convert with objcopy -I ihex -O binary")
 	}
 	program, err := atomicfile.Read(in, maxFile)
 	if err != nil {
@@ -152,7 +153,7 @@ func (s *signing) payload(program []byte, header int) (payload []byte, zero bool
 
 func (s *signing) signer() (crypto.Signer, error) {
 	if s.key == "" {
-		return nil, usage("sign with which key? --key PRIVATE; moult mcuboot key generate makes one")
+		return nil, usage.Errorf("sign with which key? --key PRIVATE; moult mcuboot key generate makes one")
 	}
 	key, err := readKey(s.key, mcuboot.ParsePrivateKey)
 	if err != nil {
@@ -160,7 +161,7 @@ func (s *signing) signer() (crypto.Signer, error) {
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, usage("%s is an X25519 key, which encrypts and does not sign", s.key)
+		return nil, usage.Errorf("%s is an X25519 key, which encrypts and does not sign", s.key)
 	}
 	return signer, nil
 }

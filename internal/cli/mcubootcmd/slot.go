@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/moult-ota/moult/internal/cli/usage"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
@@ -16,7 +17,7 @@ func (s *signing) fit(image []byte) ([]byte, error) {
 	}
 	if s.slot == "" {
 		if s.pad || s.confirm {
-			return nil, usage("pad to which size? --slot-size SIZE")
+			return nil, usage.Errorf("pad to which size? --slot-size SIZE")
 		}
 		return image, nil
 	}
@@ -25,13 +26,13 @@ func (s *signing) fit(image []byte) ([]byte, error) {
 		return nil, err
 	}
 	if room := int(slot) - s.trailer(layout); len(image) > room {
-		return nil, usage("image of %d bytes does not fit: of a slot of %d bytes the trailer needs %d", len(image), slot, s.trailer(layout))
+		return nil, usage.Errorf("image of %d bytes does not fit: of a slot of %d bytes the trailer needs %d", len(image), slot, s.trailer(layout))
 	}
 	if !s.pad && !s.confirm {
 		return image, nil
 	}
 	if slot > mcuboot.MaxImage {
-		return nil, usage("--slot-size %s: at most %d to pad", s.slot, mcuboot.MaxImage)
+		return nil, usage.Errorf("--slot-size %s: at most %d to pad", s.slot, mcuboot.MaxImage)
 	}
 	end, err := layout.Pending(s.confirm && !s.overwrite)
 	if err != nil {
@@ -43,16 +44,16 @@ func (s *signing) fit(image []byte) ([]byte, error) {
 
 func (s *signing) layout() (mcuboot.Layout, error) {
 	if !slices.Contains([]int{1, 2, 4, 8, 16, 32}, s.align) {
-		return mcuboot.Layout{}, usage("--align %d: want 1, 2, 4, 8, 16 or 32", s.align)
+		return mcuboot.Layout{}, usage.Errorf("--align %d: want 1, 2, 4, 8, 16 or 32", s.align)
 	}
 	if s.maxAlign == 0 {
 		s.maxAlign = max(s.align, mcuboot.DefaultAlign)
 	}
 	if !slices.Contains([]int{8, 16, 32}, s.maxAlign) || s.maxAlign < s.align {
-		return mcuboot.Layout{}, usage("--max-align %d: want 8, 16 or 32, and no less than --align", s.maxAlign)
+		return mcuboot.Layout{}, usage.Errorf("--max-align %d: want 8, 16 or 32, and no less than --align", s.maxAlign)
 	}
 	if s.maxSectors < 1 || s.maxSectors > 1<<16 {
-		return mcuboot.Layout{}, usage("--max-sectors %d: want 1 to 65536", s.maxSectors)
+		return mcuboot.Layout{}, usage.Errorf("--max-sectors %d: want 1 to 65536", s.maxSectors)
 	}
 	l := mcuboot.Layout{Align: s.maxAlign, Erased: 0xff}
 	if s.erased == "0" {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/moult-ota/moult/internal/cli/usage"
 	"github.com/moult-ota/moult/mcuboot"
 )
 
@@ -25,17 +26,17 @@ func (s *signing) fillRequired(spec *mcuboot.Spec) (err error) {
 		return err
 	}
 	if s.version == "" {
-		return usage("which version is it? --version 1.2.3")
+		return usage.Errorf("which version is it? --version 1.2.3")
 	}
 	if spec.Version, err = mcuboot.ParseVersion(s.version); err != nil {
-		return usage("--version: %w", err)
+		return usage.Errorf("--version: %w", err)
 	}
 	if s.header == "" {
-		return usage("how long is the header? --header-size 0x200, as CONFIG_ROM_START_OFFSET says")
+		return usage.Errorf("how long is the header? --header-size 0x200, as CONFIG_ROM_START_OFFSET says")
 	}
 	n, err := number("header-size", s.header, 16)
 	if err == nil && n < mcuboot.HeaderSize {
-		err = usage("--header-size %s: at least %d", s.header, mcuboot.HeaderSize)
+		err = usage.Errorf("--header-size %s: at least %d", s.header, mcuboot.HeaderSize)
 	}
 	spec.HeaderSize = int(n)
 	return err
@@ -45,7 +46,7 @@ func (s *signing) fillRequired(spec *mcuboot.Spec) (err error) {
 func number(flag, text string, bits int) (uint64, error) {
 	n, err := strconv.ParseUint(text, 0, bits)
 	if err != nil {
-		return 0, usage("--%s %q: want a number of at most %d bits", flag, text, bits)
+		return 0, usage.Errorf("--%s %q: want a number of at most %d bits", flag, text, bits)
 	}
 	return n, nil
 }
@@ -74,7 +75,7 @@ func (s *signing) fillDependencies(spec *mcuboot.Spec) error {
 	for rest := strings.TrimSpace(s.dependencies); rest != ""; {
 		m := dependencyForm.FindStringSubmatch(rest)
 		if m == nil {
-			return usage("--dependencies %q: want (1, 1.2.3+0), and more of them", s.dependencies)
+			return usage.Errorf("--dependencies %q: want (1, 1.2.3+0), and more of them", s.dependencies)
 		}
 		rest = rest[len(m[0]):]
 		image, err := number("dependencies", m[1], 8)
@@ -83,7 +84,7 @@ func (s *signing) fillDependencies(spec *mcuboot.Spec) error {
 		}
 		v, err := mcuboot.ParseVersion(m[2])
 		if err != nil {
-			return usage("--dependencies: %w", err)
+			return usage.Errorf("--dependencies: %w", err)
 		}
 		spec.Dependencies = append(spec.Dependencies, mcuboot.Dependency{Image: uint8(image), Version: v})
 	}
@@ -92,7 +93,7 @@ func (s *signing) fillDependencies(spec *mcuboot.Spec) error {
 
 func (s *signing) fillAddress(spec *mcuboot.Spec) error {
 	if s.load != "" && s.romFixed != "" {
-		return usage("--load-addr and --rom-fixed are of different boot loaders: give one")
+		return usage.Errorf("--load-addr and --rom-fixed are of different boot loaders: give one")
 	}
 	for _, a := range []struct {
 		flag, text string
@@ -120,7 +121,7 @@ func (s *signing) fillFlags(spec *mcuboot.Spec) error {
 	case "0xff", "255":
 		s.erased = "0xff"
 	default:
-		return usage("--erased-val %s: want 0 or 0xff", s.erased)
+		return usage.Errorf("--erased-val %s: want 0 or 0xff", s.erased)
 	}
 	return nil
 }
@@ -135,7 +136,7 @@ func (s *signing) fillIDs(spec *mcuboot.Spec) (err error) {
 	for _, text := range s.custom {
 		tag, value, ok := strings.Cut(text, "=")
 		if !ok {
-			return usage("--custom-tlv %q: want TAG=VALUE, in one word", text)
+			return usage.Errorf("--custom-tlv %q: want TAG=VALUE, in one word", text)
 		}
 		n, err := number("custom-tlv", tag, 16)
 		if err != nil {
@@ -144,7 +145,7 @@ func (s *signing) fillIDs(spec *mcuboot.Spec) (err error) {
 		v := []byte(value)
 		if digits, ok := strings.CutPrefix(value, "0x"); ok {
 			if v, err = hex.DecodeString(digits); err != nil {
-				return usage("--custom-tlv %s: %w", tag, err)
+				return usage.Errorf("--custom-tlv %s: %w", tag, err)
 			}
 		}
 		spec.Custom = append(spec.Custom, mcuboot.TLV{Type: mcuboot.Type(n), Value: v})
@@ -158,14 +159,14 @@ func uuid(flag, text string) ([]byte, error) {
 	}
 	id, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
 	if err != nil || len(id) != 16 {
-		return nil, usage("--%s %q: want a UUID of 32 hexadecimal digits; imgtool's names are not known here", flag, text)
+		return nil, usage.Errorf("--%s %q: want a UUID of 32 hexadecimal digits; imgtool's names are not known here", flag, text)
 	}
 	return id, nil
 }
 
 func (s *signing) fillEncryption(spec *mcuboot.Spec) error {
 	if s.keyBits != 128 && s.keyBits != 256 {
-		return usage("--encrypt-keylen %d: want 128 or 256", s.keyBits)
+		return usage.Errorf("--encrypt-keylen %d: want 128 or 256", s.keyBits)
 	}
 	if s.encrypt == "" {
 		return nil
