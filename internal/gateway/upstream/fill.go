@@ -33,13 +33,13 @@ func (c *cache) fill(ctx context.Context, e *entry) {
 		err = c.download(ctx, e, f)
 		err = errors.Join(err, f.Close())
 	}
-	if err == nil {
-		err = os.Rename(path, filepath.Join(c.folder, e.sum))
-	}
 	if errors.Is(err, errSum) {
 		os.Remove(path)
 	}
 	c.change(e, func() {
+		if err == nil { // here, so that nobody opens the file by the name that it had
+			err = os.Rename(path, filepath.Join(c.folder, e.sum))
+		}
 		e.filling, e.err = false, err
 		if err == nil {
 			e.whole, e.last = true, time.Now()
